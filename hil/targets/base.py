@@ -1,0 +1,170 @@
+"""What every target offers, and what a measurement on it is made of. One kind of target a file beside this one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["LayerCycles", "Program", "Provenance", "Run", "Target"]
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a target loads: an image with its identity and sizes.
+
+    Attributes
+    ----------
+    name
+        Name of the model.
+    image
+        Raw bytes, loaded at ``load_address``; execution starts at ``entry``.
+    digest
+        Hex SHA-256 of image and addresses.
+    toolchain
+        Compiler, its version and flags, one line.
+    flash_bytes, ram_bytes
+        Read-only and code bytes; writable bytes (data, bss, planned buffers), stack aside.
+    input_shape
+        Channel first; a sample is sent as 8-bit values, channel last.
+    output_count
+        Number of int32 logits.
+    """
+
+    name: str
+    image: bytes
+    load_address: int
+    entry: int
+    digest: str
+    toolchain: str
+    flash_bytes: int
+    ram_bytes: int
+    input_shape: tuple[int, ...]
+    input_signed: bool
+    output_count: int
+
+
+@dataclass(frozen=True)
+class LayerCycles:
+    """Cycles of one layer of the program, in execution order; ``glue`` is what lies between layers."""
+
+    name: str
+    cycles: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """Outputs and cycles of one execution of a Program.
+
+    Attributes
+    ----------
+    outputs
+        int32, ``(N, output_count)``: one row per input.
+    cycles
+        Whole inference, from the last input byte in memory to the last output byte written.
+    samples
+        All timed laps, raw, warm-up left out.
+    layers
+        Cycles per layer; they add up to ``cycles`` within 1 %, glue included.
+    """
+
+    outputs: NDArray[np.int32]
+    cycles: int
+    samples: tuple[int, ...]
+    layers: tuple[LayerCycles, ...]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Everything that can change a measurement; same key, same measurement.
+
+    Attributes
+    ----------
+    kind
+        Kind of target, for instance ``soc-sim``.
+    parameters
+        Parameters of the target that are visible to the program: RAM latency and size, CPU, SIMD version.
+    hardware
+        Hash of RTL and simulator build, or of the bitstream.
+    firmware
+        Hash of firmware sources, compiler and flags.
+    program
+        ``Program.digest``.
+    clock_hz
+        Clock that the cycles count.
+    """
+
+    kind: str
+    parameters: Mapping[str, str | int]
+    hardware: str
+    firmware: str
+    program: str
+    clock_hz: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "parameters": dict(sorted(self.parameters.items())),
+            "hardware": self.hardware,
+            "firmware": self.firmware,
+            "program": self.program,
+            "clock_hz": self.clock_hz,
+        }
+
+    def key(self) -> str:
+        """Hex SHA-256: the key of the measurement."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+
+
+class Target(ABC):
+    """Something that runs a Program and counts cycles. A context manager: nothing is left behind on exit.
+
+    Every method raises a :class:`mico.errors.MicoError` that says what was awaited, what arrived and the likely cause:
+    DeviceError (cannot open, died), FlashError, ProtocolError, ProtocolTimeout.
+    """
+
+    name: str
+
+    @abstractmethod
+    def open(self) -> None:
+        """Start or connect."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release everything; safe to call twice and in any state."""
+
+    @abstractmethod
+    def provenance(self, program: Program) -> Provenance:
+        """The key of a measurement of *program* here; needs no open target."""
+
+    @abstractmethod
+    def flash(self, program: Program) -> None:
+        """Load *program*, start it, and check that it is what runs."""
+
+    @abstractmethod
+    def info(self) -> dict[str, str]:
+        """What the running firmware says of itself (``info%``)."""
+
+    @abstractmethod
+    def infer(self, x: NDArray[Any]) -> NDArray[np.int32]:
+        """Logits ``(N, output_count)`` of the inputs ``(N, C, H, W)``, int8 or uint8, computed on the target."""
+
+    @abstractmethod
+    def measure(self, x: NDArray[Any], *, laps: int = 2, warmup: int = 1) -> Run:
+        """Time the inference of the first input of *x* over *laps* after *warmup*; outputs are of that input."""
+
+    def __enter__(self) -> Target:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
