@@ -1,0 +1,49 @@
+# Every target sets up what it needs; see README.md.
+SHELL := /bin/bash
+PY    := .venv/bin/python
+JOBS  ?= $(shell nproc)
+
+.PHONY: help setup demo test test-all lint format clean doctor
+help:
+	@echo "make demo      the whole loop on a simulated RISC-V SoC; results in build/demo"
+	@echo "make test      all tests but the slow ones"
+	@echo "make test-all  all tests"
+	@echo "make lint      ruff, mypy, verilator --lint-only, clang-format"
+	@echo "make format    ruff format and clang-format, in place"
+	@echo "make bench-X   one benchmark of tests/bench; writes build/bench/X.json"
+	@echo "make doctor    what is installed, and what is missing with its cure"
+	@echo "make clean     removes build/ (trained weights and the store of measurements included)"
+
+setup:
+	@./setup.sh
+
+demo: setup
+	@.venv/bin/mico demo $(DEMO_ARGS)
+
+doctor: setup
+	@.venv/bin/mico doctor
+
+test: setup
+	$(PY) -m pytest -n $(JOBS) --dist worksteal -m "not slow" $(PYTEST_ARGS)
+
+test-all: setup
+	$(PY) -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+
+C_SOURCES = $(shell git ls-files 'firmware/**.[ch]' 'rtl/**.cpp' 'rtl/**.h' 'tests/**.[ch]' 'tests/**.cpp')
+lint: setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	$(PY) -m hil.verilate lint
+	.venv/bin/clang-format --dry-run --Werror $(C_SOURCES)
+
+format: setup
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+	.venv/bin/clang-format -i $(C_SOURCES)
+
+bench-%: setup
+	$(PY) -m tests.bench.$*
+
+clean:
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis
