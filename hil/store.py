@@ -1,0 +1,508 @@
+"""Measurements, evaluations and campaigns in SQLite (or any SQLAlchemy URL).
+
+A measurement is a row under ``Provenance.key()``: same key, same measurement, so it is looked up and not run again. A
+row is committed, with fsync, before anything is reported of it. A failed one has a status and an error, never a number,
+and is tried again next time. A claim per key keeps two processes from measuring the same thing at once; the claim of a
+process that died is taken over. The table of attempts tells every start of a measurement and what became of it, and
+the database itself refuses a second successful attempt under one key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, RowMapping, create_engine, delete, event, func, insert, inspect, select, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from hil import schema as t
+from hil.targets.base import LayerCycles, Program, Provenance, Run, Target
+from mico.errors import (
+    DeviceError,
+    FlashError,
+    MeasurementError,
+    MicoError,
+    ProtocolError,
+    ProtocolTimeout,
+    StoreError,
+    ToolError,
+)
+
+__all__ = ["Evaluation", "Measurement", "Store", "status_of"]
+
+BUSY_TIMEOUT_S = 30.0
+LEASE_S = 1800.0
+"""How long a claim from another machine is believed; on this one the process is looked for instead."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A Run with everything needed to trust it; ``cached`` if it was looked up rather than run."""
+
+    key: str
+    provenance: Mapping[str, Any]
+    cycles: int
+    samples: tuple[int, ...]
+    layers: tuple[LayerCycles, ...]
+    outputs: tuple[int, ...]
+    flash_bytes: int
+    ram_bytes: int
+    toolchain: str
+    tools: Mapping[str, str]
+    created: float
+    cached: bool
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One scheme of a campaign. ``accuracy`` and ``cycles`` are numbers if ``status == "ok"``; else cycles is None."""
+
+    position: int
+    stage: str
+    scheme: Mapping[str, Mapping[str, int]]
+    method: str | None
+    accuracy: float | None
+    cycles: int | None
+    predicted_cycles: float | None
+    program: str | None
+    measurement: str | None
+    status: str
+    error: str | None
+    seconds: float | None = None
+    layers: tuple[LayerCycles, ...] = ()
+    flash_bytes: int | None = None
+    ram_bytes: int | None = None
+
+
+def status_of(error: MicoError) -> str:
+    """Status column of a failure, from the most to the least specific type."""
+    table: tuple[tuple[type[MicoError], str], ...] = (
+        (ProtocolTimeout, "timeout"),
+        (ProtocolError, "protocol"),
+        (FlashError, "flash"),
+        (DeviceError, "device"),
+        (MeasurementError, "wrong"),
+        (ToolError, "build"),
+    )
+    return next((name for kind, name in table if isinstance(error, kind)), "failed")
+
+
+class Store:
+    """The measurement store.
+
+    Parameters
+    ----------
+    where
+        Path of an SQLite file, made with its folder if absent, or a database URL.
+
+    Raises
+    ------
+    StoreError
+        Not a database, damaged, locked, read-only, full, or written by a newer version.
+    """
+
+    def __init__(self, where: str | os.PathLike[str]) -> None:
+        text = os.fspath(where)
+        self.where = text
+        if "://" in text:
+            url = text
+        else:
+            path = Path(text).absolute()
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StoreError(f"cannot make the store's folder: {error}", where=text) from error
+            url = f"sqlite:///{path}"
+        try:
+            self._engine = create_engine(url, poolclass=NullPool)
+        except Exception as error:
+            raise StoreError(f"cannot open: {error}", where=text, cure="expected a path or a database URL") from error
+        if self._engine.dialect.name == "sqlite":
+            event.listen(self._engine, "connect", _configure_sqlite)
+            event.listen(self._engine, "begin", _begin_sqlite)
+        self._prepare()
+
+    # ---------------------------------------------------------------- connections
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        with self._guard(), self._engine.connect().execution_options(mico_read=True) as connection:
+            yield connection
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        with self._guard(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            what = str(error.orig)
+            raise StoreError(what, where=self.where, cure=_cure(what)) from error
+
+    def _prepare(self) -> None:
+        with self._read() as connection:
+            if self._engine.dialect.name == "sqlite":
+                verdict = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+                if verdict != "ok":
+                    raise StoreError(f"damaged: {verdict}", where=self.where, cure=_cure("malformed"))
+            version = None
+            if inspect(connection).has_table("meta"):
+                version = connection.scalar(select(t.meta.c.value).where(t.meta.c.name == "schema"))
+        if version is None:
+            with self._write() as connection:
+                t.metadata.create_all(connection)
+                if connection.scalar(select(t.meta.c.value).where(t.meta.c.name == "schema")) is None:
+                    connection.execute(insert(t.meta).values(name="schema", value=str(t.SCHEMA_VERSION)))
+        elif int(version) != t.SCHEMA_VERSION:
+            raise StoreError(
+                f"schema version {version}, this program reads {t.SCHEMA_VERSION}",
+                where=self.where,
+                cure="use the version that wrote it, or another file",
+            )
+
+    # ---------------------------------------------------------------- measurements
+
+    def lookup(self, key: str) -> Measurement | None:
+        """The measurement under *key*, if there is a successful one."""
+        with self._read() as connection:
+            row = _ok_row(connection, key)
+            return None if row is None else _measurement(row, cached=True)
+
+    def measure_once(
+        self,
+        target: Target,
+        program: Program,
+        x: NDArray[Any],
+        *,
+        expected: NDArray[np.int32] | None = None,
+        laps: int = 2,
+        warmup: int = 1,
+        tools: Mapping[str, str] | None = None,
+        wait_s: float = LEASE_S,
+    ) -> Measurement:
+        """Look *program* on *target* up, or flash it, measure it and commit the result.
+
+        Parameters
+        ----------
+        x
+            Inputs ``(N, C, H, W)``, 8 bits; the first is timed.
+        expected
+            Logits ``(1, output_count)`` that the target must produce; other outputs make the measurement a failure.
+        wait_s
+            How long to wait for another process that is measuring the same key.
+
+        Raises
+        ------
+        MicoError
+            What the target raised, or MeasurementError for an unusable run; recorded before it is raised.
+        """
+        provenance = target.provenance(program)
+        key = provenance.key()
+        deadline = time.monotonic() + wait_s
+        while True:
+            found = self._claim(key)
+            if isinstance(found, Measurement):
+                return found
+            if isinstance(found, int):
+                break
+            if time.monotonic() > deadline:
+                raise StoreError(
+                    f"process {found} has been measuring this for over {wait_s:.0f} s",
+                    where=f"measurement {key[:12]}",
+                    cure="wait for it, or end it",
+                )
+            time.sleep(0.1)
+        attempt = found
+        try:
+            target.flash(program)
+            run = target.measure(x[:1], laps=laps, warmup=warmup)
+            _check(run, expected)
+        except MicoError as error:
+            self._finish(attempt, provenance, program, tools or {}, status_of(error), error=str(error))
+            raise
+        except BaseException as error:
+            self._finish(attempt, provenance, program, tools or {}, "interrupted", error=repr(error))
+            raise
+        self._finish(attempt, provenance, program, tools or {}, "ok", run=run)
+        result = self.lookup(key)
+        if result is None:
+            raise StoreError(f"measurement {key} vanished after its commit", where=self.where)
+        return _fresh(result)
+
+    def _claim(self, key: str) -> Measurement | int | str:
+        """The measurement; or the attempt's number, now ours; or ``host:pid`` of who is measuring."""
+        now, host, pid = time.time(), socket.gethostname(), os.getpid()
+        with self._write() as connection:
+            row = _ok_row(connection, key)
+            if row is not None:
+                return _measurement(row, cached=True)
+            claim = connection.execute(select(t.claims).where(t.claims.c.key == key)).mappings().first()
+            if claim is not None:
+                if claim["host"] == host:
+                    alive = claim["born"] == _born(claim["pid"]) and claim["born"] != 0
+                else:
+                    alive = claim["expires"] > now
+                if alive:
+                    return f"{claim['host']}:{claim['pid']}"
+                connection.execute(
+                    update(t.attempts)
+                    .where(t.attempts.c.id == claim["attempt"])
+                    .values(status="lost", ended=now, error="its process ended before it reported")
+                )
+                connection.execute(delete(t.claims).where(t.claims.c.key == key))
+            inserted = connection.execute(
+                insert(t.attempts).values(key=key, host=host, pid=pid, started=now, status="running")
+            )
+            primary_key = inserted.inserted_primary_key
+            assert primary_key is not None
+            attempt = int(primary_key[0])
+            connection.execute(
+                insert(t.claims).values(
+                    key=key, attempt=attempt, host=host, pid=pid, born=_born(pid), expires=now + LEASE_S
+                )
+            )
+            return attempt
+
+    def _finish(
+        self,
+        attempt: int,
+        provenance: Provenance,
+        program: Program,
+        tools: Mapping[str, str],
+        status: str,
+        *,
+        run: Run | None = None,
+        error: str | None = None,
+    ) -> None:
+        key, now = provenance.key(), time.time()
+        with self._write() as connection:
+            connection.execute(
+                update(t.attempts).where(t.attempts.c.id == attempt).values(status=status, ended=now, error=error)
+            )
+            connection.execute(delete(t.claims).where(t.claims.c.key == key))
+            if status == "interrupted":
+                return
+            values = {
+                **provenance.to_json(),
+                "status": status,
+                "error": error,
+                "cycles": None if run is None else int(run.cycles),
+                "samples": None if run is None else [int(s) for s in run.samples],
+                "layers": None if run is None else [[layer.name, int(layer.cycles)] for layer in run.layers],
+                "outputs": None if run is None else [int(v) for v in run.outputs.ravel()],
+                "model": program.name,
+                "flash_bytes": program.flash_bytes,
+                "ram_bytes": program.ram_bytes,
+                "toolchain": program.toolchain,
+                "tools": dict(tools),
+                "created": now,
+            }
+            here = (t.measurements.c.key == key) & (t.measurements.c.status != "ok")
+            if connection.execute(update(t.measurements).where(here).values(**values)).rowcount == 0:
+                connection.execute(insert(t.measurements).values(key=key, **values))
+
+    def attempts(self, key: str | None = None) -> list[dict[str, Any]]:
+        """The log of attempts, oldest first; of one key if given."""
+        query = select(t.attempts).order_by(t.attempts.c.id)
+        if key is not None:
+            query = query.where(t.attempts.c.key == key)
+        with self._read() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def measurements(self) -> list[dict[str, Any]]:
+        """All rows of measurements, failures included, oldest first."""
+        with self._read() as connection:
+            query = select(t.measurements).order_by(t.measurements.c.created)
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    # ---------------------------------------------------------------- campaigns
+
+    def campaign(self, config: Mapping[str, Any]) -> int:
+        """Number of the campaign with this configuration; made if new."""
+        key = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+        now = time.time()
+        with self._write() as connection:
+            number = connection.scalar(select(t.campaigns.c.id).where(t.campaigns.c.key == key))
+            if number is None:
+                values = {"key": key, "config": dict(config), "state": "running", "wall_s": 0.0}
+                inserted = connection.execute(insert(t.campaigns).values(**values, created=now, updated=now))
+                assert inserted.inserted_primary_key is not None
+                number = inserted.inserted_primary_key[0]
+            return int(number)
+
+    def set_campaign(
+        self, number: int, state: str, *, add_wall_s: float = 0.0, result: Mapping[str, Any] | None = None
+    ) -> None:
+        """Set the state, add to the time spent, and set the result if one is given."""
+        values: dict[str, Any] = {"state": state, "updated": time.time()}
+        if result is not None:
+            values["result"] = dict(result)
+        with self._write() as connection:
+            connection.execute(
+                update(t.campaigns)
+                .where(t.campaigns.c.id == number)
+                .values(**values, wall_s=t.campaigns.c.wall_s + add_wall_s)
+            )
+
+    def campaigns(self) -> list[dict[str, Any]]:
+        """All campaigns, oldest first, with their number of evaluations."""
+        count = (
+            select(func.count())
+            .where(t.evaluations.c.campaign == t.campaigns.c.id)
+            .scalar_subquery()
+            .label("evaluated")
+        )
+        with self._read() as connection:
+            query = select(t.campaigns, count).order_by(t.campaigns.c.id)
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def save_evaluation(self, campaign: int, context: str, digest: str, evaluation: Evaluation) -> None:
+        """Write the evaluation, over the one at its position if there is one (a failure that was tried again)."""
+        e = evaluation
+        values = {
+            "stage": e.stage,
+            "context": context,
+            "scheme": {name: dict(bits) for name, bits in e.scheme.items()},
+            "scheme_digest": digest,
+            "method": e.method,
+            "accuracy": e.accuracy,
+            "seconds": e.seconds,
+            "predicted_cycles": e.predicted_cycles,
+            "program": e.program,
+            "measurement": e.measurement,
+            "status": e.status,
+            "error": e.error,
+            "created": time.time(),
+        }
+        here = (t.evaluations.c.campaign == campaign) & (t.evaluations.c.position == e.position)
+        with self._write() as connection:
+            if connection.execute(update(t.evaluations).where(here).values(**values)).rowcount == 0:
+                connection.execute(insert(t.evaluations).values(campaign=campaign, position=e.position, **values))
+
+    def evaluations(self, campaign: int) -> list[Evaluation]:
+        """Evaluations of a campaign in the order in which the searcher was told."""
+        return self._evaluations(t.evaluations.c.campaign == campaign)
+
+    def known_evaluation(self, context: str, digest: str) -> Evaluation | None:
+        """A successful evaluation of the same scheme in the same context, from any campaign."""
+        c = t.evaluations.c
+        found = self._evaluations((c.context == context) & (c.scheme_digest == digest) & (c.status == "ok"))
+        return found[0] if found else None
+
+    def _evaluations(self, where: Any) -> list[Evaluation]:
+        m = t.measurements.c
+        query = (
+            select(t.evaluations, m.cycles, m.layers, m.flash_bytes, m.ram_bytes)
+            .join(t.measurements, (m.key == t.evaluations.c.measurement) & (m.status == "ok"), isouter=True)
+            .where(where)
+            .order_by(t.evaluations.c.position)
+        )
+        with self._read() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [
+            Evaluation(
+                **{name: row[name] for name in Evaluation.__dataclass_fields__ if name != "layers"},
+                layers=tuple(LayerCycles(name, cycles) for name, cycles in row["layers"] or ()),
+            )
+            for row in rows
+        ]
+
+
+# -------------------------------------------------------------------- helpers
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions are begun below, not by the driver
+    connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer takes the lock at once: a transaction that reads first could not be retried by SQLite when it must wait.
+    read = connection.get_execution_options().get("mico_read")
+    connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
+
+
+def _cure(message: str) -> str:
+    for part, cure in (
+        ("locked", "another program holds the file: close it and try again"),
+        ("readonly", "make the file and its folder writable, or give another --store"),
+        ("unable to open", "the folder must exist and be writable, or give another --store"),
+        ("disk is full", "free some space; what was reported before is safe"),
+        ("disk I/O", "check the disk; what was reported before is safe if the file can be read"),
+        ("not a database", "it is some other file: give another --store"),
+        ("malformed", "move the file away, or try `sqlite3 FILE .recover`"),
+    ):
+        if part in message:
+            return cure
+    return ""
+
+
+def _born(pid: int) -> int:
+    """Start time of a process in clock ticks since boot; 0 if there is none."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0
+    fields = text.rpartition(")")[2].split()
+    return 0 if fields[0] in "ZX" else int(fields[19])
+
+
+def _ok_row(connection: Connection, key: str) -> RowMapping | None:
+    query = select(t.measurements).where(t.measurements.c.key == key, t.measurements.c.status == "ok")
+    return connection.execute(query).mappings().first()
+
+
+def _measurement(row: RowMapping, *, cached: bool) -> Measurement:
+    names = ("kind", "parameters", "hardware", "firmware", "program", "clock_hz")
+    return Measurement(
+        key=row["key"],
+        provenance={name: row[name] for name in names},
+        cycles=row["cycles"],
+        samples=tuple(row["samples"]),
+        layers=tuple(LayerCycles(name, cycles) for name, cycles in row["layers"]),
+        outputs=tuple(row["outputs"]),
+        flash_bytes=row["flash_bytes"],
+        ram_bytes=row["ram_bytes"],
+        toolchain=row["toolchain"],
+        tools=row["tools"],
+        created=row["created"],
+        cached=cached,
+    )
+
+
+def _fresh(measurement: Measurement) -> Measurement:
+    return Measurement(**{**measurement.__dict__, "cached": False})
+
+
+def _check(run: Run, expected: NDArray[np.int32] | None) -> None:
+    """Refuse a run that cannot be trusted."""
+    if run.cycles <= 0 or not run.samples:
+        raise MeasurementError(f"{run.cycles} cycles from {len(run.samples)} laps is not a measurement")
+    total = sum(layer.cycles for layer in run.layers)
+    if abs(total - run.cycles) > 0.01 * run.cycles:
+        raise MeasurementError(
+            f"layers add up to {total} cycles, the whole inference takes {run.cycles}",
+            cure="they must agree within 1 %: is a layer missing from the firmware's table?",
+        )
+    if expected is not None and not np.array_equal(run.outputs.ravel(), expected.ravel()):
+        raise MeasurementError(
+            f"the target computed {run.outputs.ravel().tolist()}, expected {expected.ravel().tolist()}",
+            cure="kernel, generated code or flashing is wrong; the latency of a wrong answer is not kept",
+        )
