@@ -1,0 +1,217 @@
+"""The integer program computed on the host: exact, vectorised, batched. The reference for C kernels and RTL.
+
+Activations travel as float32 holding small integers, so that convolutions and matrix products run at the speed of a
+BLAS. That is exact where every partial sum stays within 2^24 (``sum |w| * max |a|`` proves it per layer); float64 is
+used otherwise, which is exact for every int32 accumulator. Everything after the accumulator is int64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import prod
+from typing import Any, Literal, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from mico.errors import UsageError
+from mico.graph import OpKind
+from mico.quant.check import accumulator_bound, check
+from mico.quant.integer import Format, IntegerModel, IntegerOp, Requant
+
+__all__ = ["run"]
+
+_FLOAT32_EXACT = 1 << 24
+_Values = dict[str, torch.Tensor]
+
+
+@overload
+def run(
+    model: IntegerModel, x: NDArray[Any], *, keep: Literal[False] | None = None, batch: int = 512
+) -> NDArray[np.int32]: ...
+
+
+@overload
+def run(
+    model: IntegerModel, x: NDArray[Any], *, keep: Literal[True], batch: int = 512
+) -> tuple[NDArray[np.int32], dict[str, NDArray[Any]]]: ...
+
+
+def run(
+    model: IntegerModel, x: NDArray[Any], *, keep: bool | None = None, batch: int = 512
+) -> NDArray[np.int32] | tuple[NDArray[np.int32], dict[str, NDArray[Any]]]:
+    """Compute *model* on *x*.
+
+    Parameters
+    ----------
+    model
+        The integer program.
+    x
+        ``(N, C, H, W)`` (or ``(N, F)``), uint8 or int8 as ``model.tensors[model.input]`` says.
+    keep
+        If true, also return the output of every operation.
+    batch
+        Samples computed at a time; no influence on the result.
+
+    Returns
+    -------
+    int32 ``(N, outputs)``: logits, channel first where the output has three axes. With *keep* also a dict from the
+    name of every tensor that an operation writes to its integers ``(N, ...)``, channel first: uint8, int8 or int32.
+
+    Raises
+    ------
+    UsageError
+        *x* has another shape or type than the network's input.
+    QuantError
+        *model* breaks the contract (:func:`mico.quant.check.check`), for instance an accumulator could overflow.
+    """
+    check(model)
+    _check_input(model, x)
+    if batch < 1:
+        raise UsageError(f"batch must be at least 1, not {batch}")
+    steps = [(op, _prepare(model, op)) for op in model.ops]
+    output = np.empty((len(x), *model.tensors[model.output].shape), dtype=np.int32)
+    kept = (
+        {
+            op.output: np.empty((len(x), *model.tensors[op.output].shape), dtype=model.tensors[op.output].format.dtype)
+            for op in model.ops
+        }
+        if keep
+        else {}
+    )
+    last_use = {name: index for index, op in enumerate(model.ops) for name in op.inputs}
+    with torch.no_grad(), _exact_arithmetic():
+        for start in range(0, len(x), batch):
+            part = slice(start, start + batch)
+            values: _Values = {model.input: torch.from_numpy(np.ascontiguousarray(x[part])).to(torch.float32)}
+            for index, (op, step) in enumerate(steps):
+                result = step(values)
+                values[op.output] = result.reshape(len(result), *model.tensors[op.output].shape)
+                if keep:
+                    kept[op.output][part] = values[op.output].numpy()
+                for name in [name for name in values if last_use.get(name, -1) <= index and name != model.output]:
+                    del values[name]
+            output[part] = values[model.output].numpy()
+    flat = output.reshape(len(x), prod(output.shape[1:]))
+    return (flat, kept) if keep else flat
+
+
+def _check_input(model: IntegerModel, x: NDArray[Any]) -> None:
+    tensor = model.tensors[model.input]
+    if x.dtype != tensor.format.dtype:
+        raise UsageError(
+            f"the input of {model.name!r} is {np.dtype(tensor.format.dtype)}, not {x.dtype}",
+            cure="pass the raw 8-bit values, not scaled floats",
+        )
+    if x.shape[1:] != tensor.shape:
+        expected = "(N, " + ", ".join(map(str, tensor.shape)) + ")"
+        raise UsageError(f"the input of {model.name!r} has shape {expected}, not {x.shape}")
+
+
+@contextmanager
+def _exact_arithmetic() -> Iterator[None]:
+    """Keep torch on plain sums of products: no autocast, no reduced-precision products, no NNPACK (Winograd, FFT)."""
+    mkldnn: Any = torch.backends.mkldnn  # its attributes are made at run time
+    precisions = mkldnn.conv.fp32_precision, mkldnn.matmul.fp32_precision
+    nnpack = torch.backends.nnpack.set_flags(False)  # type: ignore[no-untyped-call]
+    mkldnn.conv.fp32_precision = mkldnn.matmul.fp32_precision = "ieee"
+    try:
+        with torch.autocast("cpu", enabled=False):
+            yield
+    finally:
+        mkldnn.conv.fp32_precision, mkldnn.matmul.fp32_precision = precisions
+        torch.backends.nnpack.set_flags(*nnpack)  # type: ignore[no-untyped-call]
+
+
+def _prepare(model: IntegerModel, op: IntegerOp) -> Callable[[_Values], torch.Tensor]:
+    """A function from the tensors so far to *op*'s output, with everything that does not depend on data done once."""
+    formats = [model.tensors[name].format for name in op.inputs]
+    out = model.tensors[op.output].format
+    match op.kind:
+        case OpKind.CONV2D | OpKind.LINEAR:
+            return _prepare_weighted(op, formats[0], out)
+        case OpKind.MAX_POOL:
+            kernel, stride, padding = op.pair("kernel"), op.pair("stride"), op.pair("padding")
+            return lambda v: functional.max_pool2d(v[op.inputs[0]], kernel, stride, padding)
+        case OpKind.FLATTEN:
+            return lambda v: v[op.inputs[0]]
+        case OpKind.AVG_POOL:
+            kernel, stride, padding = op.pair("kernel"), op.pair("stride"), op.pair("padding")
+            finish = _requantiser(op, out)
+            return lambda v: finish(
+                functional.avg_pool2d(
+                    v[op.inputs[0]].double(), kernel, stride, padding, count_include_pad=True, divisor_override=1
+                ).long()
+            )
+        case OpKind.GLOBAL_AVG_POOL:
+            finish = _requantiser(op, out)
+            return lambda v: finish(v[op.inputs[0]].long().sum(dim=(2, 3), keepdim=True))
+        case OpKind.ADD:
+            return _prepare_add(op, out)
+        case OpKind.CONCAT:
+            finishes = [_requantiser(op, out, index) for index in range(len(op.inputs))]
+            return lambda v: torch.cat(
+                [finish(v[name].long()) for finish, name in zip(finishes, op.inputs, strict=True)], dim=1
+            )
+        case "requant":
+            finish = _requantiser(op, out)
+            return lambda v: finish(v[op.inputs[0]].long())
+    raise AssertionError(f"check() let {op.kind!r} pass")
+
+
+def _prepare_weighted(op: IntegerOp, source: Format, out: Format) -> Callable[[_Values], torch.Tensor]:
+    assert op.weight is not None
+    exact32 = accumulator_bound(op, source, bias=False) <= _FLOAT32_EXACT
+    dtype = torch.float32 if exact32 else torch.float64
+    weight = torch.from_numpy(op.weight.astype(np.int32)).to(dtype)
+    finish = _requantiser(op, out)
+    name = op.inputs[0]
+    if op.kind is OpKind.LINEAR:
+        return lambda v: finish((v[name].to(dtype) @ weight.T).long())
+    stride, padding, groups = op.pair("stride"), op.pair("padding"), op.number("groups")
+    return lambda v: finish(
+        functional.conv2d(v[name].to(dtype), weight, stride=stride, padding=padding, groups=groups).long()
+    )
+
+
+def _prepare_add(op: IntegerOp, out: Format) -> Callable[[_Values], torch.Tensor]:
+    assert op.requant is not None
+    m0, m1 = (int(m) for m in op.requant.multiplier)
+    a, b = op.inputs
+    shift = int(op.requant.shift[0])
+    offset = 0 if out.binary else 1 << (shift - 1)
+    return lambda v: _round(v[a].long().mul_(m0).add_(v[b].long().mul_(m1)), offset, shift, out)
+
+
+def _requantiser(op: IntegerOp, out: Format, index: int | None = None) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Requantise int64 accumulators ``(N, C, ...)``: per channel, or all with entry *index* of the constants."""
+    requant: Requant | None = op.requant
+    assert requant is not None
+    pick = slice(None) if index is None else slice(index, index + 1)
+    multiplier = requant.multiplier[pick].astype(np.int64)
+    shift = requant.shift[pick].astype(np.int64)
+    offset = np.int64(1) << (shift - 1)
+    if op.bias is not None:
+        # (acc + bias) * m + half = acc * m + (bias * m + half): both sides fit 64 bits.
+        offset = offset + op.bias.astype(np.int64) * multiplier
+    if out.binary:
+        offset -= np.int64(1) << (shift - 1)
+    constants = [torch.from_numpy(values) for values in (multiplier, offset, shift)]
+
+    def finish(acc: torch.Tensor) -> torch.Tensor:
+        view = (-1, *[1] * (acc.ndim - 2))
+        m, c, s = (values.reshape(view) for values in constants)
+        return _round(acc.mul_(m), c, s, out)
+
+    return finish
+
+
+def _round(product: torch.Tensor, offset: torch.Tensor | int, shift: torch.Tensor | int, out: Format) -> torch.Tensor:
+    """``clamp((product + offset) >> shift)`` in place; the sign of ``product + offset`` for {-1, +1}."""
+    if out.binary:
+        return product.add_(offset).ge_(0).mul_(2).sub_(1).to(torch.float32)
+    rounded = product.add_(offset).bitwise_right_shift_(shift).clamp_(out.qmin, out.qmax)
+    return rounded.to(torch.int32 if out.bits == 32 else torch.float32)
