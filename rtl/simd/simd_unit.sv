@@ -1,8 +1,6 @@
 // Mixed-precision dot product as a custom function unit: rd = dot(rs1 activations, rs2 weights).
 // Combinational and without state: the answer stands in the cycle of the command, and a stalled response stalls the command.
-module simd_unit
-  import simd_pkg::*;
-(
+module simd_unit (
   input  logic        clk_i,                // unused: there is no state
   input  logic        rst_ni,               // unused
   input  logic        cmd_valid_i,
@@ -15,37 +13,47 @@ module simd_unit
   output logic [31:0] rsp_outputs_0_o       // signed; 0 for an encoding outside the table
 );
 
-  op_t         op;
-  logic        enable;
-  logic [31:0] a_lanes, w_lanes;
+  logic             legal, enable, a_unsigned;
+  logic [2:0]       index;
+  logic [31:0]      a_lanes, w_lanes;
+  simd_pkg::width_e a_width, w_width, lane_width;
 
-  assign op     = decode(cmd_function_id_i);
-  assign enable = cmd_valid_i & op.legal;
+  simd_decode u_decode (
+    .function_id_i (cmd_function_id_i),
+    .legal_o       (legal),
+    .a_unsigned_o  (a_unsigned),
+    .a_width_o     (a_width),
+    .w_width_o     (w_width),
+    .lane_width_o  (lane_width),
+    .index_o       (index)
+  );
+
+  assign enable = cmd_valid_i & legal;
 
   simd_widen u_widen_a (
     .enable_i     (enable),
     .word_i       (cmd_inputs_0_i),
-    .width_i      (op.a_width),
-    .lane_width_i (op.lane_width),
-    .unsigned_i   (op.a_unsigned),
-    .index_i      (op.index),
+    .width_i      (a_width),
+    .lane_width_i (lane_width),
+    .unsigned_i   (a_unsigned),
+    .index_i      (index),
     .lanes_o      (a_lanes)
   );
 
   simd_widen u_widen_w (
     .enable_i     (enable),
     .word_i       (cmd_inputs_1_i),
-    .width_i      (op.w_width),
-    .lane_width_i (op.lane_width),
+    .width_i      (w_width),
+    .lane_width_i (lane_width),
     .unsigned_i   (1'b0),
-    .index_i      (op.index),
+    .index_i      (index),
     .lanes_o      (w_lanes)
   );
 
   simd_dot u_dot (
     .enable_i     (enable),
-    .lane_width_i (op.lane_width),
-    .a_unsigned_i (op.a_unsigned),
+    .lane_width_i (lane_width),
+    .a_unsigned_i (a_unsigned),
     .a_i          (a_lanes),
     .w_i          (w_lanes),
     .dot_o        (rsp_outputs_0_o)
