@@ -1,0 +1,33 @@
+// The loader's state machine: bytes in, answers out, image in memory. Knows nothing of the hardware; also
+// runs on a host.
+#ifndef MICO_LOADER_H
+#define MICO_LOADER_H
+
+#include "frame.h"
+
+#define LOADER_VERSION 1u
+#define LOADER_WINDOW  4u
+
+struct loader {
+    // Set by the caller.
+    uint8_t *memory;    // where `ram_base` lies for this program
+    uint32_t ram_base;  // as the host addresses it
+    uint32_t ram_bytes; // what an image may use
+    void (*send)(void *context, const uint8_t *data, uint32_t size);
+    void *context;
+    // State.
+    struct frame_reader reader;
+    uint8_t expected;     // sequence of the next frame
+    uint8_t greeted;      // a HELLO has been accepted
+    uint8_t gap_reported; // go-back-N: one NAK a gap, not one for each frame behind it
+    uint8_t started;      // END accepted: jump to `entry`
+    uint8_t aborted;      // ABORT received; the caller decides what that means
+    uint32_t entry;
+};
+
+void loader_init(struct loader *loader);
+
+// Takes one byte from the line. Once started or aborted is set, no more may be pushed.
+void loader_push(struct loader *loader, uint8_t byte);
+
+#endif

@@ -1,0 +1,21 @@
+// What the console needs of the machine below it: the SoC (soc.c) or a process on a host (host.c).
+#ifndef MICO_PLATFORM_H
+#define MICO_PLATFORM_H
+
+#include <stdint.h>
+
+uint8_t platform_read(void); // waits for a byte
+void platform_write(uint8_t byte);
+uint64_t platform_cycles(void);
+uint32_t platform_clock_hz(void);
+
+// Brings the caches into one defined state, so that a lap's cycles do not depend on what ran before it.
+void platform_before_lap(void);
+
+// Why no inference may run now ("Trapped before: reset"), or NULL.
+const char *platform_fault(void);
+
+// Prints the m-info lines that concern the machine.
+void platform_info(void);
+
+#endif
