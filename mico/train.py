@@ -10,7 +10,6 @@ import hashlib
 import inspect
 import json
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -201,8 +200,8 @@ def trained(
 
 
 def _key(source: models.ModelFile, dataset: Dataset, recipe: Recipe, seed: int) -> str:
-    """What can change the weights: network, recipe, data, seed, the code of both files, torch's version."""
-    code = [Path(source.__file__).read_text(), inspect.getsource(sys.modules[__name__])]
+    """What can change the weights: network, recipe, data, seed, the code of the training, torch's version."""
+    code = [Path(source.__file__).read_text(), *(inspect.getsource(item) for item in (Recipe, batches, train))]
     parts = [*code, recipe.to_json(), dataset.digest, seed, torch.__version__]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
