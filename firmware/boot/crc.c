@@ -25,7 +25,7 @@ const uint16_t crc16_table[256] = {
     0x9FF8, 0x6E17, 0x7E36, 0x4E55, 0x5E74, 0x2E93, 0x3EB2, 0x0ED1, 0x1EF0,
 };
 
-static const uint32_t crc32_table[256] = {
+const uint32_t crc32_table[256] = {
     0x00000000, 0x77073096, 0xEE0E612C, 0x990951BA, 0x076DC419, 0x706AF48F, 0xE963A535, 0x9E6495A3,
     0x0EDB8832, 0x79DCB8A4, 0xE0D5E91E, 0x97D2D988, 0x09B64C2B, 0x7EB17CBD, 0xE7B82D07, 0x90BF1D91,
     0x1DB71064, 0x6AB020F2, 0xF3B97148, 0x84BE41DE, 0x1ADAD47D, 0x6DDDE4EB, 0xF4D4B551, 0x83D385C7,
@@ -66,7 +66,7 @@ uint16_t crc16(uint16_t crc, const uint8_t *data, size_t size) {
 }
 
 uint32_t crc32(const uint8_t *data, size_t size) {
-    uint32_t crc = 0xFFFFFFFFu;
-    for (size_t i = 0; i < size; i++) crc = (crc >> 8) ^ crc32_table[(uint8_t)crc ^ data[i]];
+    uint32_t crc = CRC32_INIT;
+    for (size_t i = 0; i < size; i++) crc = crc32_step(crc, data[i]);
     return ~crc;
 }

@@ -197,16 +197,31 @@ static void logits(void) {
         put_i32(output[i]);
     }
     put_line("]");
+    put_check();
+}
+
+static void put_lap_cycles(void) {
+    for (uint32_t i = 0; i < inference.laps && i < MAX_LAPS; i++) {
+        put_text("m-lap-cycles-[");
+        put_u64(inference.lap_cycles[i]);
+        put_line("]");
+    }
+}
+
+static void laps(void) {
+    if (!has_run()) return;
+    put_lap_cycles();
+    put_check();
 }
 
 static void infer(char *rest) {
     const char *first = next_word(&rest), *second = next_word(&rest);
-    uint32_t laps = first ? number(first) : 1;
+    uint32_t count = first ? number(first) : 1;
     uint32_t warmup = second ? number(second) : 10;
     const char *fault = platform_fault();
     if (fault) {
         put_error(fault);
-    } else if (laps == 0 || laps == NOT_A_NUMBER || warmup == NOT_A_NUMBER) {
+    } else if (count == 0 || count == NOT_A_NUMBER || warmup == NOT_A_NUMBER) {
         put_error("infer N W: N from 1 and W from 0 to 1000000");
     } else if (console.loaded != MODEL_INPUT_BYTES) {
         put_error("No input: db load or load first");
@@ -216,16 +231,12 @@ static void infer(char *rest) {
         put_end_of_line();
         put_line("m-warmup-done");
         put_text("m-infer-start-");
-        put_u64(laps);
+        put_u64(count);
         put_end_of_line();
-        inference_run(laps, warmup);
+        inference_run(count, warmup);
         put_lap_us(inference.start_cycles);
         put_lap_us(inference.end_cycles);
-        for (uint32_t i = 0; i < laps && i < MAX_LAPS; i++) {
-            put_text("m-lap-cycles-[");
-            put_u64(inference.lap_cycles[i]);
-            put_line("]");
-        }
+        put_lap_cycles();
         put_line("m-infer-done");
         fault = platform_fault();
         if (fault) {
@@ -256,6 +267,7 @@ static void layers(void) {
     put_text("m-total ");
     put_u64(total);
     put_end_of_line();
+    put_check();
 }
 
 static void info(void) {
@@ -267,16 +279,18 @@ static void info(void) {
     info_u32("output-count", MODEL_OUTPUT_COUNT);
     info_u32("layer-count", MODEL_LAYER_COUNT);
     platform_info();
+    put_check();
 }
 
 static void help(void) {
     put_line("m-[name% profile% timestamp% help%]");
     put_line("m-[db load N%, db HH..%, db print%: input in hex; load N%: input in frames]");
-    put_line("m-[infer N W%: N timed laps after W (default 10) to warm up; results% logits%]");
-    put_line("m-[layers%: cycles of each layer in the last lap; info%: what runs here, and on what]");
+    put_line("m-[infer N W%: N timed laps after W (default 10) to warm up; results% logits% laps%]");
+    put_line("m-[layers%: cycles of each layer of the last lap; info%: what runs here, and on what]");
 }
 
 static void execute(char *rest) {
+    check_start();
     char *word = next_word(&rest);
     if (word == NULL) {
         put_error("Empty command");
@@ -297,6 +311,8 @@ static void execute(char *rest) {
         results();
     } else if (strcmp(word, "logits") == 0) {
         logits();
+    } else if (strcmp(word, "laps") == 0) {
+        laps();
     } else if (strcmp(word, "layers") == 0) {
         layers();
     } else if (strcmp(word, "info") == 0) {

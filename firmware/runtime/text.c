@@ -1,9 +1,28 @@
 #include "text.h"
 
+#include "../boot/crc.h"
 #include "platform.h"
 
+static uint32_t check;
+
+static void put_char(char c) {
+    check = crc32_step(check, (uint8_t)c);
+    platform_write((uint8_t)c);
+}
+
+void check_start(void) {
+    check = CRC32_INIT;
+}
+
+void put_check(void) {
+    uint32_t value = ~check;
+    put_text("m-check-[");
+    put_hex(value, 8);
+    put_line("]");
+}
+
 void put_text(const char *text) {
-    while (*text) platform_write((uint8_t)*text++);
+    while (*text) put_char(*text++);
 }
 
 void put_u64(uint64_t value) {
@@ -13,17 +32,17 @@ void put_u64(uint64_t value) {
         digits[n++] = (char)('0' + value % 10);
         value /= 10;
     } while (value);
-    while (n) platform_write((uint8_t)digits[--n]);
+    while (n) put_char(digits[--n]);
 }
 
 void put_i32(int32_t value) {
-    if (value < 0) platform_write('-');
+    if (value < 0) put_char('-');
     put_u64(value < 0 ? 0u - (uint32_t)value : (uint32_t)value);
 }
 
 void put_hex(uint32_t value, int digits) {
     for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4) {
-        platform_write((uint8_t) "0123456789abcdef"[value >> shift & 15]);
+        put_char("0123456789abcdef"[value >> shift & 15]);
     }
 }
 

@@ -4,6 +4,10 @@
 
 #include <stdint.h>
 
+// The text since check_start() is summed up: put_check() closes an answer with m-check-[its CRC-32].
+void check_start(void);
+void put_check(void);
+
 void put_text(const char *text);
 void put_u64(uint64_t value);
 void put_i32(int32_t value);
