@@ -1,0 +1,1 @@
+"""Latency models: from measured layers to the cycles of any scheme. See README.md."""
