@@ -1,0 +1,1 @@
+"""Byte streams to a target: port, frames, flashing, console. See README.md."""
