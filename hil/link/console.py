@@ -21,7 +21,7 @@ DB_BYTES = 31  # of one db command: what MLPerf's runner sends
 
 @dataclass(frozen=True)
 class InferResult:
-    """Answer to ``infer``: two time stamps in microseconds around the laps, cycles of the first 256 laps, the logits."""
+    """Answer to ``infer``: two time stamps (us) around the laps, cycles of the first 256 laps, the logits."""
 
     lap_us: tuple[int, int]
     lap_cycles: tuple[int, ...]

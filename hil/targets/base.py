@@ -36,6 +36,8 @@ class Program:
         Channel first; a sample is sent as 8-bit values, channel last.
     output_count
         Number of int32 logits.
+    output_order
+        Logit *i* of the model (channel first) is the ``output_order[i]``-th that the target sends; empty: the *i*-th.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Program:
     input_shape: tuple[int, ...]
     input_signed: bool
     output_count: int
+    output_order: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

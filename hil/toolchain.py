@@ -1,0 +1,252 @@
+"""From an IntegerModel to a Program: generate C, compile it with kernels and runtime for RV32IM, link.
+
+Everything is cached by the hash of what goes in: objects of sources that all programs share, programs, the boot ROM.
+Entries appear whole or not at all, so that processes may share a cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from hil.targets.base import Program
+from mico.codegen.c import generate, include_dirs, kernel_sources, load_layouts, unpack_tensor
+from mico.errors import ToolError
+from mico.quant.integer import IntegerModel
+
+__all__ = ["build_boot_rom", "build_program", "compiler_version", "firmware_hash"]
+
+_ROOT = Path(__file__).resolve().parents[1]
+_FIRMWARE = _ROOT / "firmware"
+_CODEGEN = _ROOT / "mico" / "codegen" / "c"
+_PREFIX = "riscv64-unknown-elf-"
+_CURE = "apt install gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf; `mico doctor` checks it"
+
+RAM_BASE = 0x4000_0000
+_MACHINE = ("-march=rv32im", "-misa-spec=2.2", "-mabi=ilp32", "--specs=picolibc.specs")
+_COMPILE = (*_MACHINE, "-std=c11", "-O2", "-Wall", "-Wextra", "-ffunction-sections", "-fdata-sections")
+_LINK = (*_MACHINE, "-nostartfiles", "-Wl,--gc-sections", "-Wl,--no-warn-rwx-segments")
+
+_BOOT = ("boot/start.S", "boot/main.c", "boot/loader.c", "boot/frame.c", "boot/crc.c", "runtime/uart.c")
+_COMMON = ("runtime/start.S", "runtime/text.c", "runtime/uart.c", "boot/loader.c", "boot/frame.c", "boot/crc.c")
+_WITH_MODEL = ("runtime/soc.c", "runtime/console.c", "runtime/inference.c")  # include the generated model.h
+
+
+def build_program(model: IntegerModel, *, simd: bool = True, cache_dir: str | Path | None = None) -> Program:
+    """Firmware that runs *model*.
+
+    Parameters
+    ----------
+    simd
+        Use the kernels for the SIMD unit; else the plain reference in C.
+    cache_dir
+        Default ``build/programs``. The entry of a program also holds its generated sources and its ELF file.
+
+    Raises
+    ------
+    QuantError, UsageError
+        The generator refuses the model.
+    ToolError
+        The compiler is missing, or refuses the sources: with what it printed.
+    """
+    cache_path = Path(cache_dir) if cache_dir is not None else _ROOT / "build" / "programs"
+    key = _digest([model.digest().encode(), firmware_hash(simd=simd).encode()])[:32]
+    entry = cache_path / key
+    if not (entry / "program.json").exists():
+        with _new_entry(entry) as scratch:
+            _build(model, simd, scratch, cache_path / "objects")
+    return _load_program(entry)
+
+
+def build_boot_rom(cache_dir: str | Path | None = None) -> Path:
+    """The boot ROM as text for ``$readmemh``: one 32-bit word in hex a line, from address 0.
+
+    Raises
+    ------
+    ToolError
+        The compiler is missing, or refuses the sources: with what it printed.
+    """
+    cache_path = Path(cache_dir) if cache_dir is not None else _ROOT / "build" / "boot"
+    sources = [_FIRMWARE / name for name in _BOOT]
+    headers = [*_headers(_FIRMWARE / "boot"), *_headers(_FIRMWARE / "runtime"), _FIRMWARE / "boot" / "boot.ld"]
+    flags = [*_COMPILE, "-ffreestanding"]
+    key = _digest([_contents([*sources, *headers]), repr((flags, _LINK)).encode(), compiler_version().encode()])[:32]
+    entry = cache_path / key
+    if not (entry / "boot.hex").exists():
+        with _new_entry(entry) as scratch:
+            elf = scratch / "boot.elf"
+            script = f"-T{_FIRMWARE / 'boot' / 'boot.ld'}"
+            _tool("gcc", [*flags, *_LINK, script, *map(str, sources), "-o", str(elf)])
+            image = _binary(elf)
+            words = np.frombuffer(image.ljust(-(-len(image) // 4) * 4, b"\0"), "<u4")
+            (scratch / "boot.hex").write_text("".join(f"{word:08x}\n" for word in words))
+    return entry / "boot.hex"
+
+
+@cache
+def compiler_version() -> str:
+    """First line of what the cross-compiler says of itself."""
+    return _tool("gcc", ["--version"]).splitlines()[0]
+
+
+def firmware_hash(*, simd: bool = True) -> str:
+    """Hex SHA-256 of all that makes a program from a model: firmware, generator, compiler, flags."""
+    sources = [path for name in ("boot", "runtime", "kernels") for path in (_FIRMWARE / name).rglob("*")]
+    files = [path for path in sources if path.suffix in (".c", ".h", ".S", ".ld")] + sorted(_CODEGEN.rglob("*.py"))
+    flags = repr((_COMPILE, _LINK, simd))
+    return _digest([_contents(files), flags.encode(), compiler_version().encode()])
+
+
+def _build(model: IntegerModel, simd: bool, scratch: Path, objects: Path) -> None:
+    generated = generate(model, scratch / "generated")
+    common = [f"-DMICO_SIMD={int(simd)}", *(f"-I{path}" for path in include_dirs())]
+    headers = [*_headers(_FIRMWARE), *(header for path in include_dirs() for header in _headers(path))]
+    parts = [
+        _cached_object(source, common, headers, objects)
+        for source in (*(_FIRMWARE / name for name in _COMMON), *kernel_sources(simd))
+    ]
+    own = [*common, f"-I{generated.directory}"]
+    for source in (*generated.sources, *(_FIRMWARE / name for name in _WITH_MODEL)):
+        parts.append(scratch / f"{source.stem}.o")
+        _compile(source, own, parts[-1])
+    elf = scratch / "program.elf"
+    script = f"-T{_FIRMWARE / 'runtime' / 'program.ld'}"
+    _tool("gcc", [*_LINK, script, f"-Wl,--defsym=__ram_base={RAM_BASE:#x}", *map(str, parts), "-o", str(elf)])
+    image = _binary(elf)
+    layouts = load_layouts(generated.directory / "layout.json")
+    count = layouts.output.elements
+    order = unpack_tensor(np.arange(count, dtype="<i4").tobytes(), layouts.output).reshape(-1)
+    program = Program(
+        name=model.name,
+        image=image,
+        load_address=RAM_BASE,
+        entry=RAM_BASE,
+        digest=_digest([image, f"{RAM_BASE:#x} {RAM_BASE:#x}".encode()]),
+        toolchain=" ".join([compiler_version(), *_COMPILE, *common[:1]]),
+        flash_bytes=len(image),
+        ram_bytes=_section_bytes(elf, ".bss"),
+        input_shape=layouts.input.shape,
+        input_signed=layouts.input.format.signed,
+        output_count=count,
+        output_order=tuple(int(place) for place in order),
+    )
+    for path in scratch.glob("*.o"):
+        path.unlink()
+    (scratch / "image.bin").write_bytes(image)
+    description = {key: value for key, value in asdict(program).items() if key != "image"}
+    (scratch / "program.json").write_text(json.dumps(description, indent=1))
+
+
+def _load_program(entry: Path) -> Program:
+    description = json.loads((entry / "program.json").read_text())
+    for key in ("input_shape", "output_order"):
+        description[key] = tuple(description[key])
+    return Program(image=(entry / "image.bin").read_bytes(), **description)
+
+
+def _cached_object(source: Path, flags: Sequence[str], headers: Iterable[Path], directory: Path) -> Path:
+    key = _digest([_contents([source, *headers]), repr((_COMPILE, flags)).encode(), compiler_version().encode()])[:32]
+    target = directory / f"{source.stem}-{key}.o"
+    if not target.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        scratch = target.with_suffix(f".{os.getpid()}.tmp.o")
+        try:
+            _compile(source, flags, scratch)
+            scratch.replace(target)
+        finally:
+            scratch.unlink(missing_ok=True)
+    return target
+
+
+def _compile(source: Path, flags: Sequence[str], target: Path) -> None:
+    _tool("gcc", [*_COMPILE, *flags, "-c", str(source), "-o", str(target)])
+
+
+def _binary(elf: Path) -> bytes:
+    out = elf.with_suffix(".bin")
+    _tool("objcopy", ["-O", "binary", str(elf), str(out)])
+    image = out.read_bytes()
+    out.unlink()
+    return image
+
+
+def _section_bytes(elf: Path, section: str) -> int:
+    for line in _tool("size", ["-A", "-d", str(elf)]).splitlines():
+        words = line.split()
+        if words[:1] == [section]:
+            return int(words[1])
+    raise ToolError(f"no section {section}", where=str(elf), cure="the linker script changed")
+
+
+def _tool(name: str, arguments: Sequence[str], timeout_s: float = 120.0) -> str:
+    """Run a program of the cross toolchain; returns what it prints."""
+    command = [_PREFIX + name, *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+    except FileNotFoundError as error:
+        raise ToolError(f"{command[0]} is not installed", cure=_CURE) from error
+    except subprocess.TimeoutExpired as error:
+        raise ToolError(f"did not end within {timeout_s:g} s", where=" ".join(command)) from error
+    if done.returncode != 0:
+        text = done.stderr.strip() or done.stdout.strip()
+        raise ToolError(f"{command[0]} failed:\n{text[-4000:]}", where=" ".join(command), cure=_cure_of(text))
+    return done.stdout
+
+
+def _cure_of(text: str) -> str:
+    if "picolibc.specs" in text:
+        return _CURE
+    if "does not fit" in text or "overflowed" in text:
+        return "a smaller model, or fewer bits"
+    return "an error in the firmware's or generated sources"
+
+
+def _headers(directory: Path) -> list[Path]:
+    return sorted(directory.rglob("*.h"))
+
+
+def _contents(paths: Iterable[Path]) -> bytes:
+    digest = hashlib.sha256()
+    for path in sorted(set(paths)):
+        digest.update(f"{path.relative_to(_ROOT)}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.digest()
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()
+
+
+class _new_entry:  # noqa: N801
+    """A scratch folder that becomes *entry* when the block ends well; another process may have been faster."""
+
+    def __init__(self, entry: Path) -> None:
+        self._entry = entry
+
+    def __enter__(self) -> Path:
+        self._entry.parent.mkdir(parents=True, exist_ok=True)
+        self._scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=self._entry.parent))
+        return self._scratch
+
+    def __exit__(self, kind: object, value: object, trace: object) -> None:
+        try:
+            if kind is None:
+                self._scratch.rename(self._entry)
+        except OSError:
+            if not self._entry.is_dir():
+                raise
+        finally:
+            shutil.rmtree(self._scratch, ignore_errors=True)
