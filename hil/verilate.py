@@ -1,0 +1,326 @@
+"""Builds the SoC simulator with Verilator, cached by content; ``python -m hil.verilate`` builds or lints from a shell.
+
+A build lies in ``build/soc/<hash>/soc_sim``. The hash covers everything that goes in: RTL, simulator sources, netlist,
+parameters, flags, and the versions of Verilator and g++. It is made in a temporary folder and renamed at the end, so a
+build that was killed leaves nothing that looks like one; a lock makes a second builder wait for the first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hil.harness.runner import BUILD_QUIRKS, ROOT, read_file_list, verilator_command, verilator_env
+from hil.netlist import FILLINGS, Filling, check_netlist
+from mico.errors import ToolError, UsageError
+
+__all__ = ["DEFAULT_CLOCK_HZ", "DEFAULT_RAM_BYTES", "SocBuild", "build_soc", "lint", "vexriscv_netlist"]
+
+DEFAULT_RAM_BYTES = 4 * 1024 * 1024
+DEFAULT_CLOCK_HZ = 50_000_000
+MAX_RAM_BYTES = 256 * 1024 * 1024
+
+_SIM = ROOT / "rtl" / "soc" / "sim"
+_FILE_LIST = ROOT / "rtl" / "soc" / "soc.f"
+# Verilator's own default is -Os; code that runs once needs no optimiser.
+_MAKE_FLAGS = ("OPT_FAST=-O3", "OPT_GLOBAL=-O3", "OPT_SLOW=-O1")
+_VERILATOR_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--timescale", "1ns/1ps", "--threads", "1")
+_BUILD_TIMEOUT_S = 900
+
+
+@dataclass(frozen=True)
+class SocBuild:
+    """A built simulator.
+
+    Attributes
+    ----------
+    path
+        The executable; hil/README.md has its contract.
+    build_id
+        First 16 hex digits of the hash; the first 8 stand in the info block as BUILD_ID.
+    hardware_hash
+        Hex SHA-256 over everything that went into the build.
+    parameters
+        What a program can notice: cpu, ram_bytes, ram_latency (wait states per access), simd_version (0: none).
+    clock_hz
+        Nominal clock that the cycles count; simulation runs slower.
+    """
+
+    path: Path
+    build_id: str
+    hardware_hash: str
+    parameters: dict[str, str | int]
+    clock_hz: int
+
+
+def vexriscv_netlist() -> Path:
+    """``VexRiscv_FullCfu.v`` of the PyPI package.
+
+    Raises
+    ------
+    ToolError
+        The package is not installed.
+    """
+    cure = "pip install pythondata-cpu-vexriscv==1.0.1.post407"
+    if importlib.util.find_spec("pythondata_cpu_vexriscv") is None:
+        raise ToolError("the VexRiscv netlist is not installed", where="pythondata_cpu_vexriscv", cure=cure)
+    import pythondata_cpu_vexriscv
+
+    path = Path(pythondata_cpu_vexriscv.data_location) / "VexRiscv_FullCfu.v"
+    if not path.is_file():
+        raise ToolError("the package holds no VexRiscv_FullCfu.v", where=str(path.parent), cure=cure)
+    return path
+
+
+def _filling(cpu: str, netlist: Path | None) -> tuple[Filling, Path]:
+    if cpu not in FILLINGS:
+        raise UsageError(f"no such CPU: {cpu}", where="cpu", cure=f"one of {', '.join(sorted(FILLINGS))}")
+    if netlist is None:
+        if cpu != "vexriscv":
+            raise UsageError(f"no netlist for {cpu}: none is published", where="netlist", cure="give its path")
+        netlist = vexriscv_netlist()
+    if not netlist.is_file():
+        raise UsageError("no such netlist", where=str(netlist), cure="give the path of a Verilog file")
+    return FILLINGS[cpu], netlist.resolve()
+
+
+def _tool_versions() -> list[str]:
+    verilator_env()
+    gxx = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
+    return [f"verilator {importlib.metadata.version('verilator')}", gxx]
+
+
+def _hash(files: Sequence[Path], facts: object) -> str:
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for path in files:
+        content = path.read_bytes()
+        digest.update(f"\n{path.name} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _run(command: Sequence[str], folder: Path, what: str) -> None:
+    env = {**os.environ, **verilator_env()}
+    # A make above us must not hand its job server down.
+    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
+        env.pop(name, None)
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=env, capture_output=True, text=True, timeout=_BUILD_TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ToolError(
+            f"{what} took more than {_BUILD_TIMEOUT_S} s", where=command[0], cure="a machine with nothing else to do"
+        ) from error
+    if done.returncode != 0:
+        output = "\n".join((done.stdout + done.stderr).splitlines()[-60:])
+        raise ToolError(f"{what} failed with exit code {done.returncode}\n{output}", where=Path(command[0]).name)
+
+
+def build_soc(
+    *,
+    cpu: str = "vexriscv",
+    ram_latency: int = 0,
+    ram_bytes: int = DEFAULT_RAM_BYTES,
+    simd: bool = True,
+    netlist: Path | None = None,
+    clock_hz: int = DEFAULT_CLOCK_HZ,
+    jobs: int = 2,
+) -> SocBuild:
+    """Simulator of the SoC with these parameters, from the cache or built now (about 20 s of one core).
+
+    Parameters
+    ----------
+    cpu
+        ``vexriscv``, or ``vexiiriscv`` with *netlist*.
+    ram_latency
+        Wait states per RAM access: of single accesses and of the first beat of a burst.
+    ram_bytes
+        Multiple of 4, at most 256 MiB.
+    simd
+        False: without the SIMD unit; SIMD_VERSION reads 0 and custom instructions answer 0.
+    netlist
+        Verilog file of the core; default: that of the PyPI package.
+    clock_hz
+        Nominal clock, as CLOCK_HZ in the info block.
+    jobs
+        Compilers at once.
+
+    Raises
+    ------
+    UsageError
+        A parameter out of range, or a netlist whose ports do not fit the socket: names the ports.
+    ToolError
+        Verilator, g++ or make is missing, or the build failed: holds their output.
+    """
+    if ram_bytes < 1024 or ram_bytes % 4 or ram_bytes > MAX_RAM_BYTES:
+        raise UsageError(
+            f"{ram_bytes} bytes of RAM", where="ram_bytes", cure=f"a multiple of 4 from 1024 to {MAX_RAM_BYTES}"
+        )
+    if not 0 <= ram_latency <= 1000:
+        raise UsageError(f"{ram_latency} wait states", where="ram_latency", cure="0 to 1000")
+    if not 1_000_000 <= clock_hz <= 4_000_000_000:
+        raise UsageError(f"a clock of {clock_hz} Hz", where="clock_hz", cure="1 MHz to 4 GHz")
+    filling, netlist = _filling(cpu, netlist)
+    top_parameters: dict[str, int] = {
+        "CpuKind": filling.kind,
+        "RamBytes": ram_bytes,
+        "RamLatency": ram_latency,
+        "ClockHz": clock_hz,
+        "Simd": int(simd),
+        "UartByteMode": 1,
+        **check_netlist(netlist, filling),
+    }
+    rtl = [*read_file_list(_FILE_LIST), netlist]
+    sim = sorted(path for path in _SIM.iterdir() if path.suffix in (".cpp", ".h"))
+    facts = [top_parameters, _MAKE_FLAGS, _VERILATOR_FLAGS, BUILD_QUIRKS, _tool_versions()]
+    digest = _hash([*rtl, *sim], facts)
+    build = SocBuild(
+        path=ROOT / "build" / "soc" / digest[:32] / "soc_sim",
+        build_id=digest[:16],
+        hardware_hash=digest,
+        parameters={"cpu": cpu, "ram_bytes": ram_bytes, "ram_latency": ram_latency, "simd_version": int(simd)},
+        clock_hz=clock_hz,
+    )
+    if not build.path.is_file():
+        _build(build, top_parameters, rtl, sim, netlist, jobs)
+    return build
+
+
+def _build(
+    build: SocBuild,
+    top_parameters: dict[str, int],
+    rtl: Sequence[Path],
+    sim: Sequence[Path],
+    netlist: Path,
+    jobs: int,
+) -> None:
+    folder = build.path.parent
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if build.path.is_file():
+            return
+        # We hold the lock: what is left of this build is of a builder that was killed.
+        temporary = folder.with_suffix(".part")
+        for leftover in (temporary, folder):
+            shutil.rmtree(leftover, ignore_errors=True)
+        temporary.mkdir()
+        try:
+            _verilate(temporary, build, top_parameters, rtl, sim, netlist, jobs)
+            keep = temporary / "done"
+            keep.mkdir()
+            shutil.copy2(temporary / "obj" / "soc_sim", keep / "soc_sim")
+            facts = {**build.parameters, **top_parameters, "hardware_hash": build.hardware_hash}
+            (keep / "parameters.json").write_text(json.dumps(facts, indent=2) + "\n")
+            keep.rename(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _verilate(
+    folder: Path,
+    build: SocBuild,
+    top_parameters: dict[str, int],
+    rtl: Sequence[Path],
+    sim: Sequence[Path],
+    netlist: Path,
+    jobs: int,
+) -> None:
+    description = (
+        f'"build_id": "{build.build_id}", "clock_hz": {build.clock_hz}, '
+        f'"ram_bytes": {build.parameters["ram_bytes"]}, "ram_latency": {build.parameters["ram_latency"]}, '
+        f'"cpu": "{build.parameters["cpu"]}"'
+    )
+    (folder / "description.h").write_text(f"#define SOC_DESCRIPTION {json.dumps(description)}\n")
+    command = [
+        verilator_command(),
+        *("--cc", "--exe", "--top-module", "soc_top", "--Mdir", "obj", "-o", "soc_sim"),
+        *_VERILATOR_FLAGS,
+        *("-CFLAGS", f"-std=c++17 -I{folder} -include description.h"),
+        *BUILD_QUIRKS,
+        *[f"-G{name}={value}" for name, value in top_parameters.items()],
+        f"-GBuildId=32'h{build.build_id[:8]}",
+        str(_waivers(folder, netlist)),
+        *map(str, rtl),
+        *[str(path) for path in sim if path.suffix == ".cpp"],
+    ]
+    _run(command, folder, "Verilator")
+    _run(["make", "-C", "obj", "-f", "Vsoc_top.mk", f"-j{max(1, jobs)}", *_MAKE_FLAGS], folder, "the C++ compiler")
+
+
+def _waivers(folder: Path, netlist: Path) -> Path:
+    """Control file that silences warnings about the third-party netlist, and about nothing else."""
+    path = folder / "netlist.vlt"
+    path.write_text(f'`verilator_config\nlint_off -file "{netlist}"\n')
+    return path
+
+
+def lint(*, cpu: str = "vexriscv", netlist: Path | None = None) -> list[str]:
+    """Run ``verilator --lint-only -Wall`` over our sources with every value of the parameters that choose code.
+
+    Returns
+    -------
+    What was linted, one line each.
+
+    Raises
+    ------
+    ToolError
+        There are warnings: holds them.
+    """
+    filling, netlist = _filling(cpu, netlist)
+    widths = check_netlist(netlist, filling)
+    folder = ROOT / "build" / "lint"
+    folder.mkdir(parents=True, exist_ok=True)
+    done: list[str] = []
+    for simd, ram_latency, byte_mode in ((1, 0, 1), (1, 3, 0), (0, 1, 0)):
+        parameters = {"CpuKind": filling.kind, **widths, "Simd": simd, "RamLatency": ram_latency}
+        parameters["UartByteMode"] = byte_mode
+        flags = [f"-G{name}={value}" for name, value in parameters.items()]
+        command = [verilator_command(), "--lint-only", "-Wall", "--timescale", "1ns/1ps", "--top-module", "soc_top"]
+        sources = [_waivers(folder, netlist), *read_file_list(_FILE_LIST), netlist]
+        _run([*command, *flags, *map(str, sources)], folder, f"lint of soc_top {parameters}")
+        done.append(f"soc_top {parameters}: clean")
+    return done
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m hil.verilate", description="Build or lint the SoC simulator.")
+    parser.add_argument("action", choices=("build", "lint"))
+    parser.add_argument("--cpu", default="vexriscv", choices=sorted(FILLINGS))
+    parser.add_argument("--netlist", type=Path, help="Verilog file of the core")
+    parser.add_argument("--ram-latency", type=int, default=0, help="wait states per RAM access")
+    parser.add_argument("--ram-bytes", type=int, default=DEFAULT_RAM_BYTES)
+    parser.add_argument("--no-simd", action="store_true")
+    options = parser.parse_args(arguments)
+    try:
+        if options.action == "lint":
+            print("\n".join(lint(cpu=options.cpu, netlist=options.netlist)))
+        else:
+            build = build_soc(
+                cpu=options.cpu,
+                netlist=options.netlist,
+                ram_latency=options.ram_latency,
+                ram_bytes=options.ram_bytes,
+                simd=not options.no_simd,
+            )
+            print(build.path)
+    except (ToolError, UsageError) as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+// VexRiscv (FullCfu netlist: RV32IM, 4 KiB caches, CFU port) in the CPU socket.
+// The netlist waits for ACK alone: an error ends the beat too, reads 0 (an illegal instruction), and is counted in the
+// info block. Addresses from 0x8000_0000 on are not cached.
+module cpu_vexriscv (
+  input  logic        clk_i,
+  input  logic        rst_ni,
+  input  logic [31:0] reset_vector_i,
+  input  logic [63:0] time_i,
+  input  logic        irq_timer_i,
+  input  logic        irq_software_i,
+  input  logic        irq_external_i,
+
+  output logic        ibus_cyc_o,
+  output logic        ibus_stb_o,
+  output logic [31:2] ibus_adr_o,
+  output logic [2:0]  ibus_cti_o,
+  input  logic        ibus_ack_i,
+  input  logic        ibus_err_i,
+  input  logic [31:0] ibus_rdata_i,
+
+  output logic        dbus_cyc_o,
+  output logic        dbus_stb_o,
+  output logic        dbus_we_o,
+  output logic [31:2] dbus_adr_o,
+  output logic [31:0] dbus_wdata_o,
+  output logic [3:0]  dbus_sel_o,
+  output logic [2:0]  dbus_cti_o,
+  input  logic        dbus_ack_i,
+  input  logic        dbus_err_i,
+  input  logic [31:0] dbus_rdata_i,
+
+  output logic        cfu_cmd_valid_o,
+  input  logic        cfu_cmd_ready_i,
+  output logic [9:0]  cfu_cmd_function_id_o,
+  output logic [31:0] cfu_cmd_inputs_0_o,
+  output logic [31:0] cfu_cmd_inputs_1_o,
+  input  logic        cfu_rsp_valid_i,
+  output logic        cfu_rsp_ready_o,
+  input  logic [31:0] cfu_rsp_outputs_0_i
+);
+
+  logic        ibus_we, unused;
+  logic [31:0] ibus_wdata;
+  logic [3:0]  ibus_sel;
+  logic [1:0]  ibus_bte, dbus_bte;
+
+  // The core counts its cycles itself; its fetches are reads of words in linear bursts.
+  assign unused = ^{time_i, ibus_we, ibus_wdata, ibus_sel, ibus_bte, dbus_bte};
+
+  VexRiscv u_core (
+    .clk                                    (clk_i),
+    .reset                                  (~rst_ni),
+    .externalResetVector                    (reset_vector_i),
+    .timerInterrupt                         (irq_timer_i),
+    .softwareInterrupt                      (irq_software_i),
+    .externalInterruptArray                 ({31'd0, irq_external_i}),
+    .CfuPlugin_bus_cmd_valid                (cfu_cmd_valid_o),
+    .CfuPlugin_bus_cmd_ready                (cfu_cmd_ready_i),
+    .CfuPlugin_bus_cmd_payload_function_id  (cfu_cmd_function_id_o),
+    .CfuPlugin_bus_cmd_payload_inputs_0     (cfu_cmd_inputs_0_o),
+    .CfuPlugin_bus_cmd_payload_inputs_1     (cfu_cmd_inputs_1_o),
+    .CfuPlugin_bus_rsp_valid                (cfu_rsp_valid_i),
+    .CfuPlugin_bus_rsp_ready                (cfu_rsp_ready_o),
+    .CfuPlugin_bus_rsp_payload_outputs_0    (cfu_rsp_outputs_0_i),
+    .iBusWishbone_CYC                       (ibus_cyc_o),
+    .iBusWishbone_STB                       (ibus_stb_o),
+    .iBusWishbone_ACK                       (ibus_ack_i | ibus_err_i),
+    .iBusWishbone_WE                        (ibus_we),
+    .iBusWishbone_ADR                       (ibus_adr_o),
+    .iBusWishbone_DAT_MISO                  (ibus_rdata_i),
+    .iBusWishbone_DAT_MOSI                  (ibus_wdata),
+    .iBusWishbone_SEL                       (ibus_sel),
+    .iBusWishbone_ERR                       (ibus_err_i),
+    .iBusWishbone_CTI                       (ibus_cti_o),
+    .iBusWishbone_BTE                       (ibus_bte),
+    .dBusWishbone_CYC                       (dbus_cyc_o),
+    .dBusWishbone_STB                       (dbus_stb_o),
+    .dBusWishbone_ACK                       (dbus_ack_i | dbus_err_i),
+    .dBusWishbone_WE                        (dbus_we_o),
+    .dBusWishbone_ADR                       (dbus_adr_o),
+    .dBusWishbone_DAT_MISO                  (dbus_rdata_i),
+    .dBusWishbone_DAT_MOSI                  (dbus_wdata_o),
+    .dBusWishbone_SEL                       (dbus_sel_o),
+    .dBusWishbone_ERR                       (dbus_err_i),
+    .dBusWishbone_CTI                       (dbus_cti_o),
+    .dBusWishbone_BTE                       (dbus_bte)
+  );
+
+endmodule

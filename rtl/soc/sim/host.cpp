@@ -1,0 +1,127 @@
+#include "host.h"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+namespace {
+
+[[noreturn]] void fail(const char *what) {
+    fprintf(stderr, "soc_sim: %s: %s\n", what, strerror(errno));
+    exit(3);
+}
+
+pid_t parent_at_start;
+
+// Linux sends the signal already when the parent's *thread* that started us ends: look whether the parent is
+// gone.
+void on_parent_signal(int) {
+    if (getppid() != parent_at_start) _exit(0);
+}
+
+} // namespace
+
+Console::Console() {
+    master_ = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (master_ < 0 || grantpt(master_) != 0 || unlockpt(master_) != 0) fail("cannot open a pty");
+    char name[128];
+    if (ptsname_r(master_, name, sizeof name) != 0) fail("cannot name the pty");
+    path_ = name;
+    slave_ = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (slave_ < 0) fail(name);
+    termios settings;
+    if (tcgetattr(slave_, &settings) != 0) fail("tcgetattr");
+    cfmakeraw(&settings);
+    cfsetspeed(&settings, B115200);
+    if (tcsetattr(slave_, TCSANOW, &settings) != 0) fail("tcsetattr");
+}
+
+Console::~Console() {
+    close(slave_);
+    close(master_);
+}
+
+bool Console::has_input() {
+    if (!input_.empty()) return true;
+    uint8_t buffer[4096];
+    const ssize_t n = read(master_, buffer, sizeof buffer);
+    if (n > 0) input_.insert(input_.end(), buffer, buffer + n);
+    if (n < 0 && errno != EAGAIN && errno != EINTR) fail("pty");
+    return !input_.empty();
+}
+
+uint8_t Console::take() {
+    const uint8_t byte = input_.front();
+    input_.pop_front();
+    return byte;
+}
+
+void Console::flush() {
+    while (!output_.empty()) {
+        const ssize_t n = write(master_, output_.data(), output_.size());
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && errno == EAGAIN) return;
+        if (n < 0) fail("pty");
+        output_.erase(0, static_cast<size_t>(n));
+    }
+}
+
+void Console::discard() {
+    while (has_input()) input_.clear();
+    output_.clear();
+}
+
+bool Commands::next(std::string *line) {
+    pollfd in = {STDIN_FILENO, POLLIN, 0};
+    while (buffer_.find('\n') == std::string::npos && !ended_ && poll(&in, 1, 0) > 0) {
+        char chunk[512];
+        const ssize_t n = read(STDIN_FILENO, chunk, sizeof chunk);
+        if (n > 0) buffer_.append(chunk, static_cast<size_t>(n));
+        if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN)) ended_ = true;
+    }
+    const size_t end = buffer_.find('\n');
+    if (end == std::string::npos) return false;
+    *line = buffer_.substr(0, end);
+    buffer_.erase(0, end + 1);
+    return true;
+}
+
+bool wait_for_host(Console &console, int timeout_ms) {
+    const short events = static_cast<short>(POLLIN | (console.unsent() ? POLLOUT : 0));
+    pollfd fds[2] = {{console.fd(), events, 0}, {STDIN_FILENO, POLLIN, 0}};
+    return poll(fds, 2, timeout_ms) > 0;
+}
+
+void print_event(const std::string &json) {
+    if (printf("%s\n", json.c_str()) < 0 || fflush(stdout) != 0) exit(0);
+}
+
+void die_with_parent() {
+    parent_at_start = getppid();
+    struct sigaction action = {};
+    action.sa_handler = on_parent_signal;
+    sigaction(SIGUSR2, &action, nullptr);
+    if (prctl(PR_SET_PDEATHSIG, SIGUSR2) != 0) fail("prctl");
+    signal(SIGPIPE, SIG_IGN);
+}
+
+double wall_seconds() {
+    timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
+double cpu_seconds() {
+    timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}

@@ -1,0 +1,24 @@
+// Memory map and constants of the SoC; README.md has the table with every register.
+package soc_pkg;
+
+  localparam logic [31:0] RomBase  = 32'h0000_0000;
+  localparam int unsigned RomBytes = 16 * 1024;
+  localparam logic [31:0] RamBase  = 32'h4000_0000;
+  localparam logic [31:0] IoBase   = 32'hF000_0000;
+
+  localparam logic [31:0] Magic       = 32'h4F43_494D;    // "MICO"
+  localparam int unsigned SimdVersion = 1;
+
+  // Fillings of the CPU socket, as CPU_KIND in the info block.
+  localparam int unsigned CpuVexRiscv   = 1;
+  localparam int unsigned CpuVexiiRiscv = 2;
+
+  // The four 4 KiB blocks from IoBase.
+  typedef enum logic [1:0] {
+    IoInfo  = 2'd0,
+    IoUart  = 2'd1,
+    IoTimer = 2'd2,
+    IoGpio  = 2'd3
+  } io_block_e;
+
+endpackage

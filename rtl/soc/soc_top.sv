@@ -1,0 +1,254 @@
+// The SoC: CPU socket, boot ROM, RAM, UART, timer, GPIO, info block and, as the core's custom function unit, the SIMD
+// unit. README.md has the block diagram and the memory map.
+module soc_top #(
+  parameter int unsigned CpuKind      = soc_pkg::CpuVexRiscv,
+  parameter int unsigned FetchIdWidth = 1,                  // of a VexiiRiscv netlist
+  parameter int unsigned LsuIdWidth   = 1,
+  parameter int unsigned RamBytes     = 4 * 1024 * 1024,    // multiple of 4, at most 256 MiB
+  parameter int unsigned RamLatency   = 0,                  // wait states per RAM access, see wb_ram
+  parameter int unsigned ClockHz      = 50_000_000,
+  parameter logic [31:0] BuildId      = '0,
+  parameter bit          Simd         = 1'b1,               // 0: a custom instruction answers 0
+  parameter bit          UartByteMode = 1'b0                // 1: the UART moves whole bytes, see soc_uart
+) (
+  input  logic        clk_i,
+  input  logic        rst_ni,
+
+  input  logic        uart_rx_i,
+  output logic        uart_tx_o,
+  input  logic [31:0] gpio_i,
+  output logic [31:0] gpio_o,
+
+  input  logic        byte_rx_valid_i,
+  input  logic [7:0]  byte_rx_data_i,
+  output logic        byte_rx_take_o,
+  output logic        byte_rx_status_o,
+  output logic        byte_rx_irq_enable_o,
+  output logic        byte_tx_valid_o,
+  output logic [7:0]  byte_tx_data_o,
+
+  output logic        timer_read_o,          // for simulators: the core looks at the time in this cycle,
+  output logic        fault_o,               // or meets a bus error, at this address
+  output logic [31:2] fault_adr_o
+);
+
+  import soc_pkg::*;
+
+  localparam int unsigned UartBaud = 115_200;
+
+  logic             ibus_cyc, ibus_stb, ibus_ack, ibus_err;
+  logic [31:2]      ibus_adr;
+  logic [2:0]       ibus_cti;
+  logic             dbus_cyc, dbus_stb, dbus_we, dbus_ack, dbus_err;
+  logic [31:2]      dbus_adr;
+  logic [31:0]      dbus_wdata;
+  logic [3:0]       dbus_sel;
+  logic [2:0]       dbus_cti;
+  logic [31:0]      rdata;
+  logic             cfu_cmd_valid, cfu_cmd_ready, cfu_rsp_valid, cfu_rsp_ready;
+  logic [9:0]       cfu_cmd_function_id;
+  logic [31:0]      cfu_cmd_inputs_0, cfu_cmd_inputs_1, cfu_rsp_outputs_0;
+  logic [63:0]      cycles;
+  logic             irq_timer, irq_software, irq_uart, irq_fault;
+
+  logic [$clog2(RomBytes/4)-1:0] rom_adr;
+  logic [31:0]                   rom_rdata;
+  logic                          ram_cyc, ram_stb, ram_we, ram_ack;
+  logic [$clog2(RamBytes/4)-1:0] ram_adr;
+  logic [31:0]                   ram_wdata, ram_rdata;
+  logic [3:0]                    ram_sel;
+  logic [2:0]                    ram_cti;
+  logic [3:0]                    io_valid;
+  logic                          io_we;
+  logic [11:2]                   io_adr;
+  logic [31:0]                   io_wdata;
+  logic [3:0][31:0]              io_rdata;
+
+  assign timer_read_o = io_valid[IoTimer] & ~io_we;
+
+  cpu_socket #(
+    .CpuKind      (CpuKind),
+    .FetchIdWidth (FetchIdWidth),
+    .LsuIdWidth   (LsuIdWidth)
+  ) u_socket (
+    .clk_i,
+    .rst_ni,
+    .reset_vector_i        (RomBase),
+    .time_i                (cycles),
+    .irq_timer_i           (irq_timer),
+    .irq_software_i        (irq_software),
+    .irq_external_i        (irq_uart | irq_fault),
+    .ibus_cyc_o            (ibus_cyc),
+    .ibus_stb_o            (ibus_stb),
+    .ibus_adr_o            (ibus_adr),
+    .ibus_cti_o            (ibus_cti),
+    .ibus_ack_i            (ibus_ack),
+    .ibus_err_i            (ibus_err),
+    .ibus_rdata_i          (rdata),
+    .dbus_cyc_o            (dbus_cyc),
+    .dbus_stb_o            (dbus_stb),
+    .dbus_we_o             (dbus_we),
+    .dbus_adr_o            (dbus_adr),
+    .dbus_wdata_o          (dbus_wdata),
+    .dbus_sel_o            (dbus_sel),
+    .dbus_cti_o            (dbus_cti),
+    .dbus_ack_i            (dbus_ack),
+    .dbus_err_i            (dbus_err),
+    .dbus_rdata_i          (rdata),
+    .cfu_cmd_valid_o       (cfu_cmd_valid),
+    .cfu_cmd_ready_i       (cfu_cmd_ready),
+    .cfu_cmd_function_id_o (cfu_cmd_function_id),
+    .cfu_cmd_inputs_0_o    (cfu_cmd_inputs_0),
+    .cfu_cmd_inputs_1_o    (cfu_cmd_inputs_1),
+    .cfu_rsp_valid_i       (cfu_rsp_valid),
+    .cfu_rsp_ready_o       (cfu_rsp_ready),
+    .cfu_rsp_outputs_0_i   (cfu_rsp_outputs_0)
+  );
+
+  if (Simd) begin : gen_simd
+    simd_unit u_simd (
+      .clk_i,
+      .rst_ni,
+      .cmd_valid_i       (cfu_cmd_valid),
+      .cmd_ready_o       (cfu_cmd_ready),
+      .cmd_function_id_i (cfu_cmd_function_id),
+      .cmd_inputs_0_i    (cfu_cmd_inputs_0),
+      .cmd_inputs_1_i    (cfu_cmd_inputs_1),
+      .rsp_valid_o       (cfu_rsp_valid),
+      .rsp_ready_i       (cfu_rsp_ready),
+      .rsp_outputs_0_o   (cfu_rsp_outputs_0)
+    );
+  end else begin : gen_no_simd
+    logic unused;
+    assign unused            = ^{cfu_cmd_function_id, cfu_cmd_inputs_0, cfu_cmd_inputs_1};
+    assign cfu_rsp_valid     = cfu_cmd_valid;
+    assign cfu_cmd_ready     = cfu_rsp_ready;
+    assign cfu_rsp_outputs_0 = '0;
+  end
+
+  soc_bus #(.RamBytes(RamBytes)) u_bus (
+    .clk_i,
+    .rst_ni,
+    .ibus_cyc_i   (ibus_cyc),
+    .ibus_stb_i   (ibus_stb),
+    .ibus_adr_i   (ibus_adr),
+    .ibus_cti_i   (ibus_cti),
+    .ibus_ack_o   (ibus_ack),
+    .ibus_err_o   (ibus_err),
+    .dbus_cyc_i   (dbus_cyc),
+    .dbus_stb_i   (dbus_stb),
+    .dbus_we_i    (dbus_we),
+    .dbus_adr_i   (dbus_adr),
+    .dbus_wdata_i (dbus_wdata),
+    .dbus_sel_i   (dbus_sel),
+    .dbus_cti_i   (dbus_cti),
+    .dbus_ack_o   (dbus_ack),
+    .dbus_err_o   (dbus_err),
+    .rdata_o      (rdata),
+    .rom_adr_o    (rom_adr),
+    .rom_rdata_i  (rom_rdata),
+    .ram_cyc_o    (ram_cyc),
+    .ram_stb_o    (ram_stb),
+    .ram_we_o     (ram_we),
+    .ram_adr_o    (ram_adr),
+    .ram_wdata_o  (ram_wdata),
+    .ram_sel_o    (ram_sel),
+    .ram_cti_o    (ram_cti),
+    .ram_ack_i    (ram_ack),
+    .ram_rdata_i  (ram_rdata),
+    .io_valid_o   (io_valid),
+    .io_we_o      (io_we),
+    .io_adr_o     (io_adr),
+    .io_wdata_o   (io_wdata),
+    .io_rdata_i   (io_rdata),
+    .fault_o,
+    .fault_adr_o
+  );
+
+  soc_rom #(.Bytes(RomBytes)) u_rom (
+    .adr_i   (rom_adr),
+    .rdata_o (rom_rdata)
+  );
+
+  wb_ram #(.Bytes(RamBytes), .Latency(RamLatency)) u_ram (
+    .clk_i,
+    .rst_ni,
+    .cyc_i   (ram_cyc),
+    .stb_i   (ram_stb),
+    .we_i    (ram_we),
+    .adr_i   (ram_adr),
+    .wdata_i (ram_wdata),
+    .sel_i   (ram_sel),
+    .cti_i   (ram_cti),
+    .ack_o   (ram_ack),
+    .rdata_o (ram_rdata)
+  );
+
+  soc_info #(
+    .BuildId     (BuildId),
+    .ClockHz     (ClockHz),
+    .CpuKind     (CpuKind),
+    .RamBytes    (RamBytes),
+    .SimdVersion (Simd ? SimdVersion : 0),
+    .RamLatency  (RamLatency)
+  ) u_info (
+    .clk_i,
+    .rst_ni,
+    .valid_i     (io_valid[IoInfo]),
+    .we_i        (io_we),
+    .adr_i       (io_adr),
+    .rdata_o     (io_rdata[IoInfo]),
+    .fault_i     (fault_o),
+    .fault_adr_i (fault_adr_o),
+    .irq_o       (irq_fault)
+  );
+
+  soc_uart #(
+    .ByteMode (UartByteMode),
+    .Divisor  ((ClockHz + UartBaud / 2) / UartBaud)
+  ) u_uart (
+    .clk_i,
+    .rst_ni,
+    .valid_i (io_valid[IoUart]),
+    .we_i    (io_we),
+    .adr_i   (io_adr),
+    .wdata_i (io_wdata),
+    .rdata_o (io_rdata[IoUart]),
+    .irq_o   (irq_uart),
+    .rx_i    (uart_rx_i),
+    .tx_o    (uart_tx_o),
+    .byte_rx_valid_i,
+    .byte_rx_data_i,
+    .byte_rx_take_o,
+    .byte_rx_status_o,
+    .byte_rx_irq_enable_o,
+    .byte_tx_valid_o,
+    .byte_tx_data_o
+  );
+
+  soc_timer u_timer (
+    .clk_i,
+    .rst_ni,
+    .valid_i        (io_valid[IoTimer]),
+    .we_i           (io_we),
+    .adr_i          (io_adr),
+    .wdata_i        (io_wdata),
+    .rdata_o        (io_rdata[IoTimer]),
+    .cycles_o       (cycles),
+    .irq_timer_o    (irq_timer),
+    .irq_software_o (irq_software)
+  );
+
+  soc_gpio u_gpio (
+    .clk_i,
+    .rst_ni,
+    .valid_i (io_valid[IoGpio]),
+    .we_i    (io_we),
+    .adr_i   (io_adr),
+    .wdata_i (io_wdata),
+    .rdata_o (io_rdata[IoGpio]),
+    .gpio_i,
+    .gpio_o
+  );
+
+endmodule
