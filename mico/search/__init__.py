@@ -1,0 +1,1 @@
+"""Searchers over schemes: ask for one, tell what it scored. See README.md."""

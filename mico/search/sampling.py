@@ -1,0 +1,104 @@
+"""Where candidates come from: an orthogonal start, uniform samples, and a genetic sampler near the constraint."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mico.search.base import Cost, Space, Vectors
+
+__all__ = ["near_constraint", "orthogonal", "spread"]
+
+
+def orthogonal(space: Space, n: int, rng: np.random.Generator) -> Vectors:
+    """MiCo's start: all widest, all narrowest, then all widest with a few shuffled layers lowered at a time.
+
+    Every layer is lowered equally often: a shuffled list of all layers is dealt out in groups of a third of the layers,
+    and dealt again when it is used up. Weights and activations of a lowered layer get narrower widths independently.
+
+    Returns
+    -------
+    ``(m, 2 L)`` distinct vectors, ``m <= n``.
+    """
+    count = len(space.names)
+    group = max(1, (count + 2) // 3)
+    rows = [space.corner(0), space.corner(-1)]
+    known = {tuple(row) for row in rows}
+    deck: list[int] = []
+    for _ in range(20 * n):  # ends also where the space has fewer schemes than asked for
+        if len(rows) >= n:
+            break
+        if len(deck) < group:
+            deck += [int(i) for i in rng.permutation(count)]
+        lowered, deck = deck[:group], deck[group:]
+        row = space.corner(0)
+        for layer in lowered:
+            for i in (layer, count + layer):
+                bits = space.choices[i]
+                row[i] = rng.choice(bits[1:] or bits)
+        if tuple(row) not in known:
+            known.add(tuple(row))
+            rows.append(row)
+    return np.array(rows[:n])
+
+
+def spread(space: Space, n: int, rng: np.random.Generator) -> Vectors:
+    """``(n, 2 L)`` random schemes over the whole range of costs.
+
+    Uniform widths give costs around the middle alone; here each scheme leans to wide or narrow by its own exponent.
+    """
+    exponent = np.exp(rng.normal(0.0, 1.0, size=(n, 1)))
+    lean = rng.uniform(size=(n, space.dimensions)) ** exponent
+    sizes = np.array([len(bits) for bits in space.choices])
+    return space.decode(np.minimum((lean * sizes).astype(np.int64), sizes - 1))
+
+
+def near_constraint(
+    space: Space,
+    cost: Cost,
+    limit: float,
+    width: float,
+    rng: np.random.Generator,
+    *,
+    parents: Vectors | None = None,
+    size: int = 1000,
+    generations: int = 10,
+) -> Vectors:
+    """Grow schemes whose predicted cycles lie in the band ``limit - width .. limit``.
+
+    A genetic algorithm: uniform crossover, mutation of one entry in ``2 L``, and the *size* nearest the band survive.
+    Half of the first generation has its first and last layer at the widest, where accuracy is most often lost.
+
+    Parameters
+    ----------
+    limit, width
+        Cycles.
+    parents
+        Schemes to start from besides random ones, ``(k, 2 L)``.
+
+    Returns
+    -------
+    ``(m, 2 L)``, ``m <= size``, distinct, all predicted within the limit; nearest the band first. May be empty.
+    """
+    count = len(space.names)
+    ends = [0, count - 1, count, 2 * count - 1]
+    population = spread(space, size, rng)
+    population[: size // 2, ends] = space.corner(0)[ends]
+    if parents is not None and len(parents):
+        population = np.concatenate([parents, population])
+    population = _nearest(population, cost, limit, width, size, rng)
+    for _ in range(generations):
+        pairs = rng.integers(len(population), size=(2, size))
+        take = rng.uniform(size=(size, space.dimensions)) < 0.5
+        children = np.where(take, population[pairs[0]], population[pairs[1]])
+        mutate = rng.uniform(size=children.shape) < 1 / space.dimensions
+        children = np.where(mutate, spread(space, size, rng), children)
+        population = _nearest(np.concatenate([population, children]), cost, limit, width, size, rng)
+    return population[cost(population) <= limit]
+
+
+def _nearest(vectors: Vectors, cost: Cost, limit: float, width: float, size: int, rng: np.random.Generator) -> Vectors:
+    vectors = np.unique(vectors, axis=0)
+    vectors = vectors[rng.permutation(len(vectors))]  # those in the band are equals: keep any of them
+    cycles = cost(vectors)
+    over, under = np.maximum(cycles - limit, 0), np.maximum(limit - width - cycles, 0)
+    return vectors[np.argsort(2 * over + under, kind="stable")[:size]]
