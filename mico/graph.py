@@ -1,12 +1,15 @@
 """The network as a list of layers with their tensors: what torch.fx tracing yields and everything else reads.
 
-Tensors are named; shapes leave out the batch and are channel first: ``(C, H, W)`` or ``(F,)``. Batch-norm is folded into
-the convolution or linear layer before it. A ReLU is folded into the layer that produces its input (``Layer.relu``) where
-that layer has no other consumer; otherwise it is a layer of its own.
+Tensors are named; shapes leave out the batch and are channel first: ``(C, H, W)`` or ``(F,)``. Batch-norm is folded
+into the convolution or linear layer before it. A ReLU is folded into the layer that produces its input
+(``Layer.relu``; through max-pool and flatten, with which it commutes) where that layer has no other consumer; otherwise
+it is a layer of its own. A global average pool yields ``(C, 1, 1)``; where the network goes on without the two axes, a
+flatten follows.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -83,6 +86,18 @@ class Layer:
         positions = int(np.prod(self.out_shape[1:])) if self.kind is OpKind.CONV2D else 1
         return int(self.weight.size) * positions
 
+    def pair(self, name: str) -> tuple[int, int]:
+        """Attribute *name* as (H, W)."""
+        value = self.attrs[name]
+        return (value, value) if isinstance(value, int) else value
+
+    def number(self, name: str) -> int:
+        """Attribute *name* as one integer."""
+        value = self.attrs[name]
+        if not isinstance(value, int):
+            raise TypeError(f"attribute {name!r} of {self.name!r} is {value!r}, not one integer")
+        return value
+
 
 @dataclass(frozen=True)
 class Graph:
@@ -111,6 +126,27 @@ class Graph:
             if layer.name == name:
                 return layer
         raise KeyError(name)
+
+    @property
+    def output(self) -> str:
+        """Name of the network's output tensor."""
+        return self.layers[-1].name
+
+    def shape(self, tensor: str) -> Shape:
+        """Shape of *tensor*, without batch."""
+        return self.input_shape if tensor == "input" else self[tensor].out_shape
+
+    def digest(self) -> str:
+        """Hex SHA-256 over structure and float parameters."""
+        digest = hashlib.sha256(repr((self.name, self.input_shape)).encode())
+        for layer in self.layers:
+            attrs = sorted(layer.attrs.items())
+            digest.update(
+                repr((layer.name, str(layer.kind), layer.inputs, layer.out_shape, attrs, layer.relu)).encode()
+            )
+            for array in (layer.weight, layer.bias):
+                digest.update(b"-" if array is None else np.ascontiguousarray(array, dtype="<f4").tobytes())
+        return digest.hexdigest()
 
     def consumers(self, tensor: str) -> tuple[Layer, ...]:
         """Layers that read *tensor*."""

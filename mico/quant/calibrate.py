@@ -1,0 +1,198 @@
+"""Activation scales from a small unlabelled set: per tensor and bit width, the clipped scale of least squared error."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mico.errors import QuantError, UsageError
+from mico.evaluate import evaluate
+from mico.graph import Graph, OpKind
+from mico.quant.integer import Format
+from mico.quant.scheme import BITS
+
+__all__ = ["TRANSPARENT", "Calibration", "calibrate", "mse_scale"]
+
+TRANSPARENT = (OpKind.MAX_POOL, OpKind.FLATTEN)
+"""Operations that hand on the format and scale of their input, and the demand for bits of their consumers."""
+
+_SAMPLES = 1 << 17  # values looked at per tensor
+_BINS = 8192
+_UNUSED_SCALE = 1 / 256  # of a tensor that is zero throughout: any positive number
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Scale of every tensor at every width, and whether it can be negative.
+
+    Attributes
+    ----------
+    scales
+        By tensor, then by bits. Besides the tensors of the Graph, ``L__in`` for every quantisable layer L: the scale of
+        the copy of its input that is made where L asks for fewer bits than the tensor has.
+    signs
+        By tensor (as in *scales*): whether it can be negative.
+    roots
+        Max-pool and flatten hand the scale of their input on: for every tensor the one whose scale it has.
+    input_scale
+        Real value of 1 in the network's 8-bit input.
+    """
+
+    scales: Mapping[str, Mapping[int, float]]
+    signs: Mapping[str, bool]
+    roots: Mapping[str, str]
+    input_scale: float
+
+    def scale(self, tensor: str, bits: int) -> float:
+        """Scale of *tensor* at *bits*."""
+        return self.scales[self._root(tensor)][bits]
+
+    def signed(self, tensor: str) -> bool:
+        """Whether *tensor* can be negative."""
+        return self.signs[self._root(tensor)]
+
+    def with_scale(self, tensor: str, bits: int, scale: float) -> Calibration:
+        """A copy in which *tensor*, and all that share its scale, have *scale* at *bits*."""
+        root = self._root(tensor)
+        if bits not in BITS or not (scale > 0 and np.isfinite(scale)):
+            raise QuantError(f"{scale} at {bits} bits is not a scale", where=f"tensor {tensor}")
+        if root == "input" and bits == 8 and scale != self.input_scale:
+            raise QuantError("the scale of the 8-bit input is given, not chosen", where="tensor input")
+        return replace(self, scales={**self.scales, root: {**self.scales[root], bits: float(scale)}})
+
+    def digest(self) -> str:
+        """Hex SHA-256 of all scales and signs."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON types only; floats keep all their bits."""
+        return {
+            "scales": {name: {str(bits): s for bits, s in scales.items()} for name, scales in self.scales.items()},
+            "signs": dict(self.signs),
+            "roots": dict(self.roots),
+            "input_scale": self.input_scale,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Calibration:
+        """Inverse of :meth:`to_json`."""
+        try:
+            scales = {n: {int(bits): float(s) for bits, s in row.items()} for n, row in data["scales"].items()}
+            signs = {n: bool(s) for n, s in data["signs"].items()}
+            return cls(scales, signs, {n: str(r) for n, r in data["roots"].items()}, float(data["input_scale"]))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UsageError(f"not a calibration: {error!r}", cure="write it with Calibration.to_json") from error
+
+    def _root(self, tensor: str) -> str:
+        try:
+            return self.roots[tensor]
+        except KeyError:
+            raise QuantError("was not calibrated", where=f"tensor {tensor}",
+                             cure="calibrate the graph that is lowered") from None  # fmt: skip
+
+
+def calibrate(
+    graph: Graph,
+    images: NDArray[Any],
+    *,
+    input_scale: float = 1 / 255,
+    input_signed: bool = False,
+    seed: int = 0,
+) -> Calibration:
+    """Find the scales of every tensor of *graph*.
+
+    Parameters
+    ----------
+    images
+        ``(N, C, H, W)``, raw uint8 (int8 with *input_signed*); a few hundred, labels are not needed.
+    input_scale
+        Real value of 1 in *images*: the network was trained on ``images * input_scale``.
+    seed
+        Draws the values that are looked at where a tensor has many.
+
+    Raises
+    ------
+    UsageError
+        *images* have another shape or type.
+    QuantError
+        A tensor is not finite.
+    """
+    dtype = np.int8 if input_signed else np.uint8
+    if images.dtype != dtype or images.shape[1:] != graph.input_shape or len(images) == 0:
+        raise UsageError(
+            f"calibration needs {np.dtype(dtype)} images of shape (N, {', '.join(map(str, graph.input_shape))}), "
+            f"not {images.dtype} {images.shape}",
+            cure="pass the raw 8-bit values",
+        )
+    if not (input_scale > 0 and np.isfinite(input_scale)):
+        raise UsageError(f"input_scale must be positive, not {input_scale}")
+    roots = _roots(graph)
+    signs = _signs(graph, input_signed)
+    values = evaluate(graph, torch.from_numpy(np.ascontiguousarray(images)).to(torch.float32) * input_scale)
+    rng = np.random.default_rng(seed)
+    scales: dict[str, dict[int, float]] = {}
+    for root in dict.fromkeys(roots.values()):
+        seen = np.concatenate([values[name].numpy().ravel() for name in _read(graph, roots, root)])
+        if not np.isfinite(seen).all():
+            raise QuantError("is not finite on the calibration images", where=f"tensor {root}")
+        if len(seen) > _SAMPLES:
+            seen = rng.choice(seen, _SAMPLES, replace=False)
+        scales[root] = {bits: mse_scale(seen, Format(bits, signs[root])) for bits in BITS}
+    scales["input"][8] = float(input_scale)
+    for layer in graph.quantisable:
+        copy, source = f"{layer.name}__in", roots[layer.inputs[0]]
+        roots[copy], signs[copy], scales[copy] = copy, signs[source], scales[source]
+    return Calibration(scales, signs, roots, float(input_scale))
+
+
+def mse_scale(values: NDArray[np.floating], form: Format) -> float:
+    """The scale for which *values*, any shape, rounded and clamped to *form*, have the least squared error."""
+    magnitudes = np.abs(values)
+    top = float(magnitudes.max(initial=0.0))
+    if top == 0.0:
+        return _UNUSED_SCALE
+    if form.binary:
+        return float(magnitudes.mean())
+    counts, edges = np.histogram(values, bins=_BINS)
+    centres = (edges[:-1] + edges[1:])[counts > 0] / 2
+    weights = counts[counts > 0].astype(np.float64)
+
+    def error(scale: float) -> float:
+        difference = np.clip(np.floor(centres / scale + 0.5), form.qmin, form.qmax) * scale - centres
+        return float(weights @ (difference * difference))
+
+    widest = top / form.qmax * 1.05
+    coarse = min(widest * np.geomspace(0.02, 1.0, 64), key=error)
+    return float(min(coarse * np.linspace(0.95, 1.05, 21), key=error))
+
+
+def _roots(graph: Graph) -> dict[str, str]:
+    roots = {"input": "input"}
+    for layer in graph.layers:
+        roots[layer.name] = roots[layer.inputs[0]] if layer.kind in TRANSPARENT else layer.name
+    return roots
+
+
+def _read(graph: Graph, roots: Mapping[str, str], root: str) -> list[str]:
+    """Tensors with the scale of *root* that an operation other than max-pool or flatten reads, or nobody does."""
+    family = [name for name, r in roots.items() if r == root]
+    return [
+        name
+        for name in family
+        if any(c.kind not in TRANSPARENT for c in graph.consumers(name)) or not graph.consumers(name)
+    ]
+
+
+def _signs(graph: Graph, input_signed: bool) -> dict[str, bool]:
+    signs = {"input": input_signed}
+    for layer in graph.layers:
+        can_be_negative = layer.quantisable or any(signs[name] for name in layer.inputs)
+        signs[layer.name] = can_be_negative and not layer.relu and layer.kind is not OpKind.RELU
+    return signs
