@@ -1,0 +1,360 @@
+"""The loop: search, evaluate, measure, fit, verify. Can be killed at any moment and resumes by replay.
+
+What the searcher asks for depends on what it was told and on nothing else, and all that it is told is in the store
+first. So a campaign that starts again tells its searcher the stored evaluations in their order and goes on where it
+was; the evaluation that was cut off is asked for again and finds whatever of it had been committed.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hil.evaluation import Quantiser, Workbench, identity
+from hil.result import Result, evaluation_row, scores, versions
+from hil.store import Evaluation, Store
+from hil.targets.base import Program, Target
+from mico.data import Dataset
+from mico.errors import MeasurementError, UsageError
+from mico.graph import Graph
+from mico.latency.network import NetworkLatency
+from mico.quant.integer import IntegerModel
+from mico.quant.scheme import BITS, Scheme
+from mico.search.base import Searcher, Space, SpaceExhaustedError
+from mico.search.mico import MicoSearch
+from mico.search.random import RandomSearch
+
+__all__ = ["SEARCHERS", "Campaign", "Observer", "Settings"]
+
+SEARCHERS: dict[str, type[Searcher]] = {"mico": MicoSearch, "random": RandomSearch}
+_ROOT = Path(__file__).resolve().parents[1]
+_GIVE_UP_AFTER = 5  # failures in a row: then it is not the scheme
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user decides of a campaign.
+
+    Attributes
+    ----------
+    fraction
+        Cycles allowed, as a fraction of the measured cycles of the 8-bit network.
+    budget
+        Evaluations with a measured latency, that of the 8-bit network included, the finalists' full training aside.
+    seed
+        Of search, quantisation and training.
+    searcher
+        One of SEARCHERS.
+    weight_bits, activation_bits
+        Widths to choose from.
+    finalists
+        How many of the best are trained fully before the choice.
+    verify_inputs
+        Test images of which every logit on the target is compared in the end.
+    """
+
+    fraction: float = 0.6
+    budget: int = 24
+    seed: int = 0
+    searcher: str = "mico"
+    weight_bits: tuple[int, ...] = BITS
+    activation_bits: tuple[int, ...] = BITS
+    finalists: int = 2
+    verify_inputs: int = 128
+
+    def __post_init__(self) -> None:
+        if not self.fraction > 0:
+            raise UsageError(f"the fraction must be positive, not {self.fraction}")
+        if self.budget < 2:
+            raise UsageError(f"a budget of {self.budget} leaves nothing to search", cure="the 8-bit network takes one")
+        if self.searcher not in SEARCHERS:
+            raise UsageError(f"no searcher {self.searcher!r}", cure=f"one of {', '.join(SEARCHERS)}")
+        if self.finalists < 1 or self.verify_inputs < 1:
+            raise UsageError("finalists and verify_inputs must be at least 1")
+
+
+class Observer:
+    """What a campaign tells while it runs; these methods do nothing. ``hil.report.Progress`` shows it."""
+
+    def stage(self, text: str) -> None:
+        """A new part of the work begins."""
+
+    def limit(self, baseline_cycles: int, limit_cycles: int) -> None:
+        """The 8-bit network was measured."""
+
+    def evaluated(self, evaluation: Evaluation, replayed: bool) -> None:
+        """An evaluation was committed, or taken from the store by the replay."""
+
+
+@dataclass
+class Campaign:
+    """One search with its budget, seed, measurements and result.
+
+    Parameters
+    ----------
+    graph, dataset
+        The trained network and its data.
+    quantiser
+        Makes integers of a scheme and computes their accuracy.
+    target, store
+        Where latency is measured and where everything is kept.
+    fp32_accuracy
+        Test accuracy of the float network, for the record.
+    build
+        From integers to what the target runs.
+    models
+        Folder for the integers of evaluated schemes.
+    seeds
+        Other seeds that took part, for the record.
+    """
+
+    graph: Graph
+    dataset: Dataset
+    quantiser: Quantiser
+    target: Target
+    store: Store
+    fp32_accuracy: float
+    build: Callable[[IntegerModel], Program]
+    settings: Settings = field(default_factory=Settings)
+    observer: Observer = field(default_factory=Observer)
+    models: Path = _ROOT / "build" / "models"
+    seeds: Mapping[str, int] = field(default_factory=dict)
+
+    def run(self) -> Result:
+        """Walk the loop to its end, from wherever an earlier run with the same settings was stopped.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            Interrupted; the campaign's state says so and everything committed is kept.
+        UsageError
+            No scheme meets the constraint.
+        MicoError
+            The 8-bit network, or five schemes in a row, could not be measured; or the store failed.
+        """
+        self._bench = Workbench(
+            self.dataset,
+            self.quantiser,
+            self.target,
+            self.store,
+            build=self.build,
+            models=self.models,
+            tools=versions(),
+        )
+        self._mark = time.monotonic()
+        self._number: int | None = None
+        state = "failed"
+        try:
+            result = self._run()
+            state = "done" if result.verified else "failed"
+            return result
+        except KeyboardInterrupt:
+            state = "interrupted"
+            raise
+        finally:
+            self._bench.close()
+            if self._number is not None:
+                self._save_state(state)
+
+    def _run(self) -> Result:
+        s = self.settings
+        self.observer.stage("8-bit baseline")
+        int8 = Scheme.uniform(self.graph.layer_names, 8)
+        provenance = self.target.provenance(self.build(self.quantiser.quantise(int8).model))
+        self._identity = identity(self.graph, self.dataset, provenance, s.seed)
+        self._context = self._bench.context(self._identity, full=False)
+        config = {**asdict(s), "identity": self._identity, "model": self.graph.name, "dataset": self.dataset.name}
+        number = self.store.campaign(json.loads(json.dumps(config)))
+        row = self._row(number)
+        if row["state"] == "done":
+            return Result.from_json(row["result"])
+        self._number = number
+        self._save_state("running")
+        stored = self.store.evaluations(number)
+        searched = [e for e in stored if e.stage != "final"]
+
+        baseline = searched[0] if searched and searched[0].status == "ok" else None
+        replayed = baseline is not None
+        if baseline is None:
+            baseline = self._evaluate(0, "baseline", int8)
+        if baseline.cycles is None:
+            raise MeasurementError(
+                f"the 8-bit network could not be measured: {baseline.status}: {baseline.error}",
+                cure="`mico doctor` checks the tools",
+            )
+        limit = int(s.fraction * baseline.cycles)
+        self.observer.limit(baseline.cycles, limit)
+        latency = NetworkLatency(self.graph, seed=s.seed)
+        space = Space.of(self.graph, s.weight_bits, s.activation_bits)
+        searcher = SEARCHERS[s.searcher](space, latency.predict, limit, seed=s.seed, budget=s.budget)
+        done = [self._take(baseline, searcher, latency, replayed)]
+        self._search(searcher, latency, searched[1:], done)
+
+        self.observer.stage("full training of the best")
+        choice, finals = self._choose(done, stored, limit)
+        return self._conclude(baseline, choice, [*done, *finals], latency, limit, provenance.to_json())
+
+    def _search(
+        self, searcher: Searcher, latency: NetworkLatency, stored: list[Evaluation], done: list[Evaluation]
+    ) -> None:
+        self.observer.stage("search")
+        for old in stored:
+            if old.status == "ok":
+                done.append(self._take(old, searcher, latency, True))
+            else:  # a failure is tried again, in its place
+                scheme = Scheme.from_json(old.scheme)
+                new = self._evaluate(old.position, old.stage, scheme, predicted=old.predicted_cycles)
+                done.append(self._take(new, searcher, latency, False))
+        while sum(e.status == "ok" for e in done) < self.settings.budget:
+            tail = done[-_GIVE_UP_AFTER:]
+            if len(tail) == _GIVE_UP_AFTER and all(e.status != "ok" for e in tail):
+                raise MeasurementError(
+                    f"{_GIVE_UP_AFTER} schemes in a row failed, the last with {tail[-1].status}: {tail[-1].error}",
+                    cure="repair the cause and run again: failures are tried again, nothing else is repeated",
+                )
+            try:
+                scheme = searcher.ask()
+            except SpaceExhaustedError:
+                break
+            stage = "start" if len(searcher.history) < getattr(searcher, "initial", 0) else "search"
+            predicted = float(latency.predict(np.array([scheme.vector()]))[0])
+            new = self._evaluate(done[-1].position + 1, stage, scheme, predicted=predicted)
+            done.append(self._take(new, searcher, latency, False))
+
+    def _take(self, evaluation: Evaluation, searcher: Searcher, latency: NetworkLatency, replayed: bool) -> Evaluation:
+        """Teach both models what was measured; a failure teaches only not to ask again."""
+        scheme = Scheme.from_json(evaluation.scheme)
+        if evaluation.status == "ok" and evaluation.accuracy is not None and evaluation.cycles is not None:
+            latency.observe(scheme, [(layer.name, layer.cycles) for layer in evaluation.layers])
+            searcher.tell(scheme, evaluation.accuracy, evaluation.cycles)
+        else:
+            searcher.tell_failed(scheme)
+        self.observer.evaluated(evaluation, replayed)
+        return evaluation
+
+    def _evaluate(
+        self, position: int, stage: str, scheme: Scheme, *, predicted: float | None = None, full: bool = False
+    ) -> Evaluation:
+        """Evaluate and commit."""
+        context = self._bench.context(self._identity, full=full)
+        evaluation = self._bench.evaluate(position, stage, scheme, context, predicted=predicted, full=full)
+        assert self._number is not None
+        self.store.save_evaluation(self._number, context, scheme.digest(), evaluation)
+        self._save_state("running")
+        return evaluation
+
+    def _choose(
+        self, done: list[Evaluation], stored: list[Evaluation], limit: int
+    ) -> tuple[Evaluation, list[Evaluation]]:
+        """Train the most accurate feasible schemes fully, measure them again, and take the best of all versions."""
+        feasible = sorted(_feasible(done, limit), key=_merit, reverse=True)
+        if not feasible:
+            least = min(e.cycles for e in done if e.cycles is not None)
+            raise UsageError(
+                f"no evaluated scheme fits in {limit} cycles: the least measured is {least}",
+                where="constraint",
+                cure="raise the fraction or the budget",
+            )
+        before = {Scheme.from_json(e.scheme): e for e in stored if e.stage == "final"}
+        position = max(e.position for e in [*done, *stored]) + 1
+        finals = []
+        for candidate in feasible[: self.settings.finalists]:
+            scheme = Scheme.from_json(candidate.scheme)
+            final = before.get(scheme)
+            replayed = final is not None and final.status == "ok"
+            if final is None or not replayed:
+                place = position if final is None else final.position
+                position += final is None
+                final = self._evaluate(place, "final", scheme, predicted=candidate.cycles, full=True)
+            self.observer.evaluated(final, replayed)
+            finals.append(final)
+        return max([*_feasible(finals, limit), *feasible], key=_merit), finals
+
+    def _conclude(
+        self,
+        baseline: Evaluation,
+        choice: Evaluation,
+        evaluations: list[Evaluation],
+        latency: NetworkLatency,
+        limit: int,
+        provenance: dict[str, Any],
+    ) -> Result:
+        assert self._number is not None
+        bench, s = self._bench, self.settings
+        self.observer.stage("verification on the target")
+        full = choice.stage == "final"
+        context = bench.context(self._identity, full=full)
+        winner, method, _ = bench.integers(Scheme.from_json(choice.scheme), context, full=full)
+        program = self.build(winner)
+        if program.digest != choice.program:
+            raise MeasurementError(
+                "the winner's integers are not those that were measured",
+                where=str(choice.measurement)[:12],
+                cure="the folder of integers was changed and training is not reproducible here: use another seed",
+            )
+        x = self.dataset.test.images[: s.verify_inputs]
+        mismatches = bench.compare(program, winner, x)
+        base, *_ = bench.integers(Scheme.from_json(baseline.scheme), self._context, full=False)
+        self._save_state("running")
+        result = Result(
+            model=self.graph.name,
+            dataset=self.dataset.name,
+            seeds={"campaign": s.seed, **self.seeds},
+            versions=versions(),
+            fp32_accuracy=self.fp32_accuracy,
+            int8={
+                "accuracy_val": baseline.accuracy,
+                "accuracy_test": self.quantiser.accuracy(base, "test"),
+                "cycles": baseline.cycles,
+            },
+            evaluations=[evaluation_row(e) for e in evaluations],
+            latency_model=scores(latency),
+            best={
+                "scheme": dict(choice.scheme),
+                "accuracy_val": choice.accuracy,
+                "accuracy_test": self.quantiser.accuracy(winner, "test"),
+                "cycles": choice.cycles,
+                "flash_bytes": choice.flash_bytes,
+                "ram_bytes": choice.ram_bytes,
+                "method": method,
+                "measurement": choice.measurement,
+                "layers": [[layer.name, layer.cycles] for layer in choice.layers],
+            },
+            verify={"inputs": len(x), "mismatches": mismatches},
+            wall_s=self._row(self._number)["wall_s"],
+            constraint={"fraction": s.fraction, "cycles": limit},
+            searcher=s.searcher,
+            counts={
+                "measured": bench.measured,
+                "looked_up": bench.looked_up,
+                "failed": sum(e.status != "ok" for e in evaluations),
+            },
+            provenance=provenance,
+        )
+        if result.verified:
+            self.store.set_campaign(self._number, "done", result=result.to_json())
+        return result
+
+    def _row(self, number: int) -> dict[str, Any]:
+        return next(row for row in self.store.campaigns() if row["id"] == number)
+
+    def _save_state(self, state: str) -> None:
+        assert self._number is not None
+        now = time.monotonic()
+        self.store.set_campaign(self._number, state, add_wall_s=now - self._mark)
+        self._mark = now
+
+
+def _feasible(evaluations: list[Evaluation], limit: int) -> list[Evaluation]:
+    return [e for e in evaluations if e.status == "ok" and e.cycles is not None and e.cycles <= limit]
+
+
+def _merit(evaluation: Evaluation) -> tuple[float, int]:
+    """The most accurate; of equals the fastest."""
+    return evaluation.accuracy or 0.0, -(evaluation.cycles or 0)

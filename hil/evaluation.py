@@ -1,0 +1,228 @@
+"""One scheme through the loop: quantise, accuracy, build, measure, store. A failure is a row, not an exception."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hil.store import Evaluation, Measurement, Store, status_of
+from hil.targets.base import Program, Provenance, Target
+from mico.data import Dataset
+from mico.errors import DeviceError, FlashError, MicoError, ProtocolError
+from mico.graph import Graph
+from mico.quant.integer import IntegerModel
+from mico.quant.scheme import Scheme
+
+__all__ = ["Quantiser", "Workbench", "identity"]
+
+_ROOT = Path(__file__).resolve().parents[1]
+_T = TypeVar("_T")
+_ATTEMPTS = 2  # a target that died or fell silent is opened anew once
+
+
+class _Quantised(Protocol):
+    @property
+    def model(self) -> IntegerModel: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def seconds(self) -> float: ...
+
+
+class Quantiser(Protocol):
+    """What the loop needs of :class:`mico.quant.evaluate.Evaluator`."""
+
+    def quantise(self, scheme: Scheme, full: bool = False) -> _Quantised:
+        """Integers for *scheme*: a short training where it needs one, the full one if *full*."""
+
+    def accuracy(self, model: IntegerModel, split: str) -> float:
+        """Share 0..1 of the split ``val`` or ``test`` that the integers answer right."""
+
+
+def identity(graph: Graph, dataset: Dataset, provenance: Provenance, seed: int) -> dict[str, Any]:
+    """Everything but the scheme that decides accuracy and cycles: network, data, code, seed, target.
+
+    Two evaluations of one scheme under the same identity are the same evaluation.
+    """
+    network = hashlib.sha256(repr((graph.name, graph.input_shape)).encode())
+    for layer in graph.layers:
+        network.update(repr((layer.name, layer.kind, layer.inputs, sorted(layer.attrs.items()), layer.relu)).encode())
+        for array in (layer.weight, layer.bias):
+            network.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
+    code = hashlib.sha256()
+    for path in sorted([*(_ROOT / "mico" / "quant").rglob("*.py"), _ROOT / "mico" / "train.py"]):
+        code.update(path.read_bytes())
+    target = {name: value for name, value in provenance.to_json().items() if name != "program"}
+    return {
+        "network": network.hexdigest(),
+        "dataset": dataset.digest,
+        "quantisation": code.hexdigest(),
+        "torch": f"{torch.__version__}, {torch.get_num_threads()} threads",
+        "seed": seed,
+        "target": target,
+    }
+
+
+class Workbench:
+    """Carries schemes from bits to a stored measurement on one target.
+
+    Parameters
+    ----------
+    build
+        Makes the program of a model, ``hil.toolchain.build_program`` for a simulated SoC.
+    models
+        Folder where the integers of every evaluated scheme are kept: a campaign that resumes does not train them again.
+    tools
+        Versions that are stored with every measurement.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        quantiser: Quantiser,
+        target: Target,
+        store: Store,
+        *,
+        build: Callable[[IntegerModel], Program],
+        models: Path,
+        tools: Mapping[str, str],
+        laps: int = 2,
+        warmup: int = 1,
+    ) -> None:
+        self.dataset, self.quantiser, self.target, self.store = dataset, quantiser, target, store
+        self.build, self.models, self.tools, self.laps, self.warmup = build, models, tools, laps, warmup
+        self.measured = 0
+        """Measurements run, as against looked up, by this workbench."""
+        self.looked_up = 0
+        self._open = False
+
+    def close(self) -> None:
+        """Release the target."""
+        self._open = False
+        self.target.close()
+
+    def context(self, identity: Mapping[str, Any], *, full: bool) -> str:
+        """Key of an evaluation besides its scheme; the seed and the length of the training are part of it."""
+        return hashlib.sha256(json.dumps({**identity, "full": full}, sort_keys=True).encode()).hexdigest()
+
+    def integers(self, scheme: Scheme, context: str, *, full: bool) -> tuple[IntegerModel, str, float]:
+        """The integers of *scheme*, how they were made, in how many seconds; from the folder where they are there."""
+        path = self.models / context[:16] / f"{scheme.digest()[:24]}.npz"
+        notes = path.with_suffix(".json")
+        if path.exists() and notes.exists():
+            known = json.loads(notes.read_text())
+            return IntegerModel.load(path), known["method"], known["seconds"]
+        quantised = self.quantiser.quantise(scheme, full=full)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+            quantised.model.save(Path(scratch) / "model")
+            about = {"method": quantised.method, "seconds": quantised.seconds, "scheme": scheme.to_json()}
+            (Path(scratch) / "notes").write_text(json.dumps(about))
+            os.replace(Path(scratch) / "model", path)
+            os.replace(Path(scratch) / "notes", notes)
+        return quantised.model, quantised.method, quantised.seconds
+
+    def evaluate(
+        self,
+        position: int,
+        stage: str,
+        scheme: Scheme,
+        context: str,
+        *,
+        predicted: float | None = None,
+        full: bool = False,
+        renew: bool = False,
+    ) -> Evaluation:
+        """Accuracy and measured cycles of *scheme*, or the status and error of what failed.
+
+        While the target measures, the validation images are computed here: neither depends on the other.
+
+        Parameters
+        ----------
+        context
+            As :meth:`context` gives it; the same scheme in the same context is looked up.
+        renew
+            Do not look the evaluation up (the measurement still is).
+        """
+        known = None if renew else self.store.known_evaluation(context, scheme.digest())
+        if known is not None:
+            self.looked_up += 1
+            return replace(known, position=position, stage=stage, predicted_cycles=predicted)
+        blank = Evaluation(position, stage, scheme.to_json(), None, None, None, predicted, None, None, "", None)
+        try:
+            model, method, seconds = self.integers(scheme, context, full=full)
+        except MicoError as error:
+            return replace(blank, status=status_of(error), error=str(error))
+        blank = replace(blank, method=method, seconds=seconds)
+        with ThreadPoolExecutor(1) as pool:
+            accuracy = pool.submit(self.quantiser.accuracy, model, "val")
+            try:
+                program = self.build(model)
+                blank = replace(blank, program=program.digest)
+                measurement = self.measure(program, model)
+            except MicoError as error:
+                return replace(blank, accuracy=accuracy.result(), status=status_of(error), error=str(error))
+            return replace(
+                blank,
+                accuracy=accuracy.result(),
+                cycles=measurement.cycles,
+                layers=measurement.layers,
+                measurement=measurement.key,
+                flash_bytes=measurement.flash_bytes,
+                ram_bytes=measurement.ram_bytes,
+                status="ok",
+            )
+
+    def measure(self, program: Program, model: IntegerModel) -> Measurement:
+        """The measurement of *program*, looked up or run; its output must be that of *model*."""
+        x = self.dataset.val.images[:1]
+        found = self.store.lookup(self.target.provenance(program).key())
+        if found is not None:
+            self.looked_up += 1
+            return found
+        expected = model.run(x)
+
+        def work() -> Measurement:
+            return self.store.measure_once(
+                self.target, program, x, expected=expected, laps=self.laps, warmup=self.warmup, tools=self.tools
+            )
+
+        measurement = self._with_target(work)
+        self.measured += not measurement.cached
+        self.looked_up += measurement.cached
+        return measurement
+
+    def compare(self, program: Program, model: IntegerModel, x: NDArray[np.uint8]) -> int:
+        """Flash *program* and count the inputs *x* of which any logit differs from that of *model*."""
+        expected = model.run(x)
+
+        def work() -> NDArray[np.int32]:
+            self.target.flash(program)
+            return self.target.infer(x)
+
+        outputs = self._with_target(work).reshape(expected.shape)
+        return int(np.any(outputs != expected, axis=1).sum())
+
+    def _with_target(self, work: Callable[[], _T]) -> _T:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                if not self._open:
+                    self.target.open()
+                    self._open = True
+                return work()
+            except (DeviceError, ProtocolError, FlashError):
+                self.close()  # whatever state it is in: the next attempt, or the next scheme, starts afresh
+                if attempt == _ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
