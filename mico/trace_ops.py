@@ -39,45 +39,13 @@ _SUPPORTED_TEXT = (
     "supported: Conv2d, Linear, BatchNorm after them, ReLU, Max/Avg/AdaptiveAvgPool2d, mean over (2, 3), "
     "+ of two tensors, cat over channels, flatten, Dropout, Identity"
 )
+# ruff: disable[SIM905] - one word a line would be a page
 _C_KEYWORDS = frozenset(
-    [
-        "auto",
-        "break",
-        "case",
-        "char",
-        "const",
-        "continue",
-        "default",
-        "do",
-        "double",
-        "else",
-        "enum",
-        "extern",
-        "float",
-        "for",
-        "goto",
-        "if",
-        "inline",
-        "int",
-        "long",
-        "main",
-        "register",
-        "restrict",
-        "return",
-        "short",
-        "signed",
-        "sizeof",
-        "static",
-        "struct",
-        "switch",
-        "typedef",
-        "union",
-        "unsigned",
-        "void",
-        "volatile",
-        "while",
-    ]
+    "auto break case char const continue default do double else enum extern float for goto if inline int long main "
+    "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile "
+    "while".split()
 )
+# ruff: enable[SIM905]
 
 
 @dataclass

@@ -135,7 +135,7 @@ def calibrate(
         raise UsageError(f"input_scale must be positive, not {input_scale}")
     roots = _roots(graph)
     signs = _signs(graph, input_signed)
-    values = evaluate(graph, torch.from_numpy(np.ascontiguousarray(images)).to(torch.float32) * input_scale)
+    values = evaluate(graph, torch.from_numpy(images.astype(np.float32)) * input_scale)
     rng = np.random.default_rng(seed)
     scales: dict[str, dict[int, float]] = {}
     for root in dict.fromkeys(roots.values()):

@@ -148,7 +148,7 @@ class IntegerModel:
     tensors: Mapping[str, Tensor]
     ops: tuple[IntegerOp, ...]
 
-    def run(self, x: NDArray[Any], *, batch: int = 512) -> NDArray[np.int32]:
+    def run(self, x: NDArray[Any], *, batch: int = 256) -> NDArray[np.int32]:
         """Logits int32 ``(N, outputs)`` of raw 8-bit inputs *x* ``(N, C, H, W)``: :func:`mico.quant.execute.run`."""
         from mico.quant.execute import run
 
