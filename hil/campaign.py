@@ -15,22 +15,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from hil.evaluation import Quantiser, Workbench, identity
 from hil.result import Result, evaluation_row, scores, versions
 from hil.store import Evaluation, Store
 from hil.targets.base import Program, Target
+from hil.targets.soc_sim import SocSim
+from hil.toolchain import build_program
+from mico import models
 from mico.data import Dataset
 from mico.errors import MeasurementError, UsageError
 from mico.graph import Graph
 from mico.latency.network import NetworkLatency
+from mico.models.recipe import Recipe
+from mico.quant.calibrate import calibrate
+from mico.quant.evaluate import Evaluator
 from mico.quant.integer import IntegerModel
 from mico.quant.scheme import BITS, Scheme
 from mico.search.base import Searcher, Space, SpaceExhaustedError
 from mico.search.mico import MicoSearch
 from mico.search.random import RandomSearch
+from mico.trace import trace
+from mico.train import accuracy
 
-__all__ = ["SEARCHERS", "Campaign", "Observer", "Settings"]
+__all__ = ["SEARCHERS", "Campaign", "Observer", "Result", "Settings", "explore"]
 
 SEARCHERS: dict[str, type[Searcher]] = {"mico": MicoSearch, "random": RandomSearch}
 _ROOT = Path(__file__).resolve().parents[1]
@@ -108,8 +117,6 @@ class Campaign:
         Test accuracy of the float network, for the record.
     build
         From integers to what the target runs.
-    models
-        Folder for the integers of evaluated schemes.
     seeds
         Other seeds that took part, for the record.
     """
@@ -123,7 +130,6 @@ class Campaign:
     build: Callable[[IntegerModel], Program]
     settings: Settings = field(default_factory=Settings)
     observer: Observer = field(default_factory=Observer)
-    models: Path = _ROOT / "build" / "models"
     seeds: Mapping[str, int] = field(default_factory=dict)
 
     def run(self) -> Result:
@@ -144,7 +150,6 @@ class Campaign:
             self.target,
             self.store,
             build=self.build,
-            models=self.models,
             tools=versions(),
         )
         self._mark = time.monotonic()
@@ -168,7 +173,6 @@ class Campaign:
         int8 = Scheme.uniform(self.graph.layer_names, 8)
         provenance = self.target.provenance(self.build(self.quantiser.quantise(int8).model))
         self._identity = identity(self.graph, self.dataset, provenance, s.seed)
-        self._context = self._bench.context(self._identity, full=False)
         config = {**asdict(s), "identity": self._identity, "model": self.graph.name, "dataset": self.dataset.name}
         number = self.store.campaign(json.loads(json.dumps(config)))
         row = self._row(number)
@@ -289,18 +293,17 @@ class Campaign:
         bench, s = self._bench, self.settings
         self.observer.stage("verification on the target")
         full = choice.stage == "final"
-        context = bench.context(self._identity, full=full)
-        winner, method, _ = bench.integers(Scheme.from_json(choice.scheme), context, full=full)
+        winner = self.quantiser.quantise(Scheme.from_json(choice.scheme), full=full).model
         program = self.build(winner)
         if program.digest != choice.program:
             raise MeasurementError(
                 "the winner's integers are not those that were measured",
                 where=str(choice.measurement)[:12],
-                cure="the folder of integers was changed and training is not reproducible here: use another seed",
+                cure="its training was repeated and came out differently: use another seed, or one thread",
             )
         x = self.dataset.test.images[: s.verify_inputs]
         mismatches = bench.compare(program, winner, x)
-        base, *_ = bench.integers(Scheme.from_json(baseline.scheme), self._context, full=False)
+        base = self.quantiser.quantise(Scheme.from_json(baseline.scheme)).model
         self._save_state("running")
         result = Result(
             model=self.graph.name,
@@ -322,7 +325,7 @@ class Campaign:
                 "cycles": choice.cycles,
                 "flash_bytes": choice.flash_bytes,
                 "ram_bytes": choice.ram_bytes,
-                "method": method,
+                "method": choice.method,
                 "measurement": choice.measurement,
                 "layers": [[layer.name, layer.cycles] for layer in choice.layers],
             },
@@ -349,6 +352,71 @@ class Campaign:
         now = time.monotonic()
         self.store.set_campaign(self._number, state, add_wall_s=now - self._mark)
         self._mark = now
+
+
+def explore(
+    module: nn.Module,
+    dataset: Dataset,
+    target: Target | None = None,
+    *,
+    fraction: float = 0.6,
+    budget: int = 24,
+    seed: int = 0,
+    recipe: Recipe | None = None,
+    name: str | None = None,
+    store: str | Path | Store | None = None,
+    settings: Settings | None = None,
+    observer: Observer | None = None,
+    build: Callable[[IntegerModel], Program] = build_program,
+    seeds: Mapping[str, int] | None = None,
+) -> Result:
+    """Find the bits of every layer of a trained network, with every latency measured on *target*.
+
+    Parameters
+    ----------
+    module
+        Trained; takes pixels / 255 ``(N, C, H, W)``, gives logits ``(N, classes)``. Left as it is.
+    target
+        By default the simulated SoC.
+    fraction, budget, seed
+        As in :class:`Settings`, which replaces all three where it is given.
+    recipe
+        That of the float training, by default LeNet-5's: it sets how long schemes below 4 bits are trained.
+    name
+        Of the network; by default its class's.
+    store
+        A Store, or the path or URL of one; by default ``build/mico.sqlite``. The same call on the same store resumes,
+        and once it is done returns the stored result.
+    observer
+        Is told what happens, for instance :class:`hil.report.Progress`.
+    build
+        From integers to what *target* runs.
+    seeds
+        Other seeds that took part, for the record.
+
+    Raises
+    ------
+    MicoError
+        As :meth:`Campaign.run`; GraphError for a network that cannot be traced.
+    """
+    settings = settings or Settings(fraction=fraction, budget=budget, seed=seed)
+    graph = trace(module, dataset.input_shape, name)
+    calibration = calibrate(graph, dataset.calibration, seed=settings.seed)
+    quantiser = Evaluator(graph, calibration, dataset, recipe or models.get("lenet5").RECIPE, seed=settings.seed)
+    if not isinstance(store, Store):
+        store = Store(store or _ROOT / "build" / "mico.sqlite")
+    return Campaign(
+        graph=graph,
+        dataset=dataset,
+        quantiser=quantiser,
+        target=target or SocSim(),
+        store=store,
+        fp32_accuracy=accuracy(module, dataset.test),
+        build=build,
+        settings=settings,
+        observer=observer or Observer(),
+        seeds=seeds or {},
+    ).run()
 
 
 def _feasible(evaluations: list[Evaluation], limit: int) -> list[Evaluation]:

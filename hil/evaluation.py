@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -81,8 +79,6 @@ class Workbench:
     ----------
     build
         Makes the program of a model, ``hil.toolchain.build_program`` for a simulated SoC.
-    models
-        Folder where the integers of every evaluated scheme are kept: a campaign that resumes does not train them again.
     tools
         Versions that are stored with every measurement.
     """
@@ -95,13 +91,12 @@ class Workbench:
         store: Store,
         *,
         build: Callable[[IntegerModel], Program],
-        models: Path,
         tools: Mapping[str, str],
         laps: int = 2,
         warmup: int = 1,
     ) -> None:
         self.dataset, self.quantiser, self.target, self.store = dataset, quantiser, target, store
-        self.build, self.models, self.tools, self.laps, self.warmup = build, models, tools, laps, warmup
+        self.build, self.tools, self.laps, self.warmup = build, tools, laps, warmup
         self.measured = 0
         """Measurements run, as against looked up, by this workbench."""
         self.looked_up = 0
@@ -116,23 +111,6 @@ class Workbench:
         """Key of an evaluation besides its scheme; the seed and the length of the training are part of it."""
         return hashlib.sha256(json.dumps({**identity, "full": full}, sort_keys=True).encode()).hexdigest()
 
-    def integers(self, scheme: Scheme, context: str, *, full: bool) -> tuple[IntegerModel, str, float]:
-        """The integers of *scheme*, how they were made, in how many seconds; from the folder where they are there."""
-        path = self.models / context[:16] / f"{scheme.digest()[:24]}.npz"
-        notes = path.with_suffix(".json")
-        if path.exists() and notes.exists():
-            known = json.loads(notes.read_text())
-            return IntegerModel.load(path), known["method"], known["seconds"]
-        quantised = self.quantiser.quantise(scheme, full=full)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-            quantised.model.save(Path(scratch) / "model")
-            about = {"method": quantised.method, "seconds": quantised.seconds, "scheme": scheme.to_json()}
-            (Path(scratch) / "notes").write_text(json.dumps(about))
-            os.replace(Path(scratch) / "model", path)
-            os.replace(Path(scratch) / "notes", notes)
-        return quantised.model, quantised.method, quantised.seconds
-
     def evaluate(
         self,
         position: int,
@@ -142,7 +120,6 @@ class Workbench:
         *,
         predicted: float | None = None,
         full: bool = False,
-        renew: bool = False,
     ) -> Evaluation:
         """Accuracy and measured cycles of *scheme*, or the status and error of what failed.
 
@@ -152,19 +129,18 @@ class Workbench:
         ----------
         context
             As :meth:`context` gives it; the same scheme in the same context is looked up.
-        renew
-            Do not look the evaluation up (the measurement still is).
         """
-        known = None if renew else self.store.known_evaluation(context, scheme.digest())
+        known = self.store.known_evaluation(context, scheme.digest())
         if known is not None:
             self.looked_up += 1
             return replace(known, position=position, stage=stage, predicted_cycles=predicted)
         blank = Evaluation(position, stage, scheme.to_json(), None, None, None, predicted, None, None, "", None)
         try:
-            model, method, seconds = self.integers(scheme, context, full=full)
+            quantised = self.quantiser.quantise(scheme, full=full)
         except MicoError as error:
             return replace(blank, status=status_of(error), error=str(error))
-        blank = replace(blank, method=method, seconds=seconds)
+        model = quantised.model
+        blank = replace(blank, method=quantised.method, seconds=quantised.seconds)
         with ThreadPoolExecutor(1) as pool:
             accuracy = pool.submit(self.quantiser.accuracy, model, "val")
             try:

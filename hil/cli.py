@@ -1,0 +1,187 @@
+"""The ``mico`` command. Exit codes are those of ``mico.errors``; messages go to stderr, results to stdout."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hil import cli_data
+from mico.errors import MicoError, UsageError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Mixed-precision quantisation, with every latency measured.",
+)
+app.add_typer(cli_data.app, name="data")
+
+_ROOT = Path(__file__).resolve().parents[1]
+_DEMO = _ROOT / "build" / "demo"
+_STORE = _ROOT / "build" / "mico.sqlite"
+
+Fraction = Annotated[float, typer.Option(help="Cycles allowed, as a fraction of the measured 8-bit network's.")]
+Budget = Annotated[int, typer.Option(help="Evaluations, the 8-bit network's included.")]
+Seed = Annotated[int, typer.Option(help="Of training, quantisation and search.")]
+Data = Annotated[str, typer.Option("--dataset", help="mnist, digits, or auto: mnist where it is on disk.")]
+Out = Annotated[Path, typer.Option(help="Folder for result.json, scheme.json and plot.png.")]
+StoreAt = Annotated[str, typer.Option("--store", help="SQLite file or database URL.")]
+
+
+@app.command()
+def demo(
+    fraction: Fraction = 0.6,
+    budget: Budget = 24,
+    seed: Seed = 0,
+    dataset: Data = "auto",
+    out: Out = _DEMO,
+    store: StoreAt = str(_STORE),
+) -> None:
+    """LeNet-5 through the whole loop on the simulated SoC; started again, it goes on where it was."""
+    _campaign("lenet5", dataset, out, store, None, fraction=fraction, budget=budget, seed=seed)
+
+
+@app.command()
+def search(
+    model: Annotated[str, typer.Argument(help="Name in the zoo, or path.py:Class.")],
+    fraction: Fraction = 0.6,
+    budget: Budget = 24,
+    seed: Seed = 0,
+    dataset: Data = "auto",
+    out: Out = _ROOT / "build" / "search",
+    store: StoreAt = str(_STORE),
+    weights: Annotated[
+        Path | None, typer.Option(help="State dict as safetensors; else the network is trained.")
+    ] = None,
+    searcher: Annotated[str, typer.Option(help="mico or random.")] = "mico",
+    weight_bits: Annotated[str, typer.Option(help="Widths of weights to choose from.")] = "8,4,2,1",
+    activation_bits: Annotated[str, typer.Option(help="Widths of activations to choose from.")] = "8,4,2,1",
+    finalists: Annotated[int, typer.Option(help="Schemes that are trained fully in the end.")] = 2,
+    verify: Annotated[int, typer.Option(help="Test images compared on the target in the end.")] = 128,
+) -> None:
+    """Search the bits of a network under a latency that is measured."""
+    options = {
+        "searcher": searcher,
+        "weight_bits": _widths(weight_bits),
+        "activation_bits": _widths(activation_bits),
+        "finalists": finalists,
+        "verify_inputs": verify,
+    }
+    _campaign(model, dataset, out, store, weights, fraction=fraction, budget=budget, seed=seed, **options)
+
+
+@app.command()
+def results(store: StoreAt = str(_STORE)) -> None:
+    """List the campaigns of a store and what is measured in it."""
+    from hil.store import Store
+
+    if "://" not in store and not Path(store).exists():
+        raise UsageError("no such store", where=store, cure="`mico demo` makes one")
+    opened = Store(store)
+    table = Table("campaign", "model", "dataset", "seed", "fraction", "state", "evaluations", "best", "cycles", "s")
+    for row in opened.campaigns():
+        config, best = row["config"], (row["result"] or {}).get("best")
+        table.add_row(
+            str(row["id"]),
+            config["model"],
+            config["dataset"],
+            str(config["seed"]),
+            f"{config['fraction']:g}",
+            row["state"],
+            str(row["evaluated"]),
+            "-" if best is None else f"{100 * best['accuracy_test']:.2f} %",
+            "-" if best is None else f"{best['cycles']:,}",
+            f"{row['wall_s']:.0f}",
+        )
+    console = Console()
+    console.print(table)
+    measured = opened.measurements()
+    failed = sum(row["status"] != "ok" for row in measured)
+    console.print(f"{len(measured) - failed} measurements, {failed} failed", highlight=False)
+
+
+@app.command()
+def doctor() -> None:
+    """List every tool with version and path, and what is missing with its cure."""
+    from hil.doctor import doctor as check
+
+    raise typer.Exit(check(Console()))
+
+
+def _campaign(model: str, dataset: str, out: Path, store: str, weights: Path | None, **options: Any) -> None:
+    from hil import report
+    from hil.campaign import Settings, explore
+    from hil.networks import load_network
+    from hil.store import Store
+    from mico.data import load
+    from mico.errors import MeasurementError
+
+    settings = Settings(**options)
+    console = Console(stderr=True)
+    opened = Store(store)
+    data = load(dataset)
+    with console.status(f"training {model} on {data.name}") as status:
+
+        def trained(step: int, steps: int, loss: float) -> None:
+            status.update(f"training {model} on {data.name}: step {step} of {steps}, loss {loss:.3f}")
+
+        network = load_network(model, data, seed=settings.seed, weights=weights, progress=trained)
+    with report.Progress(console, settings.budget) as progress:
+        result = explore(
+            network.module,
+            data,
+            recipe=network.recipe,
+            name=network.name,
+            store=opened,
+            settings=settings,
+            observer=progress,
+            seeds={"training": settings.seed},
+        )
+    report.save(result, out)
+    show = Console()
+    show.print(report.table(result))
+    show.print(report.summary(result))
+    show.print(f"{out / 'result.json'}, {out / 'plot.png'}", highlight=False, soft_wrap=True)
+    if not result.verified:
+        raise MeasurementError(
+            f"{result.verify['mismatches']} of {result.verify['inputs']} test inputs give other logits on the target"
+            " than in Python",
+            cure="a kernel, the generated code or the hardware is wrong",
+        )
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"{text!r} is not a list of widths", cure="for instance 8,4,2") from None
+
+
+def _terminated(_signal: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command; an error of the product becomes a message and its exit code, with ``MICO_DEBUG`` a traceback."""
+    signal.signal(signal.SIGTERM, _terminated)  # a polite end is an interrupt: state is kept, the simulator is stopped
+    try:
+        app()
+    except MicoError as error:
+        if os.environ.get("MICO_DEBUG"):
+            raise
+        print(f"mico: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
