@@ -1,0 +1,78 @@
+// Dot product of one step of one lane: 16 activations times 16 two-bit pieces of weights, or 32 one-bit products. Combinational.
+// Piece i of the weight word is multiplied as two AND planes; pieces of equal significance are summed before they are shifted.
+module stream_dot
+  import stream_pkg::*;
+(
+  input  logic               enable_i,      // low: the result is 0 and nothing toggles
+  input  width_e             a_width_i,
+  input  logic               a_unsigned_i,
+  input  width_e             w_width_i,     // Width1 with wider activations: weights_i holds two-bit elements
+  input  logic [127:0]       a_i,           // the activations of the step from bit 0 on
+  input  logic [31:0]        weights_i,
+  input  logic [31:0]        mask_i,        // elements that count
+  output logic signed [18:0] dot_o
+);
+
+  logic              binary;
+  logic signed [8:0] element [16];          // activations, masked
+  logic signed [8:0] slot    [16];          // the activation of each weight piece
+  logic signed [10:0] low [4], high [4];    // sums of the planes by significance: pieces i with i % 4 = j
+  logic signed [12:0] group [4];
+  logic [31:0]        agree;
+
+  assign binary = (a_width_i == Width1) & (w_width_i == Width1);
+
+  always_comb begin
+    dot_o = '0;
+    agree = '0;
+    for (int i = 0; i < 16; i++) begin
+      element[i] = '0;
+      slot[i]    = '0;
+    end
+    for (int j = 0; j < 4; j++) begin
+      low[j]   = '0;
+      high[j]  = '0;
+      group[j] = '0;
+    end
+    if (enable_i && binary) begin
+      // {0, 1} activations: ones under +1 less ones under -1. {-1, +1}: agreements less disagreements.
+      if (a_unsigned_i) begin
+        agree = a_i[31:0] & mask_i;
+        dot_o = 19'($countones(agree & ~weights_i)) - 19'($countones(agree & weights_i));
+      end else begin
+        agree = ~(a_i[31:0] ^ weights_i) & mask_i;
+        dot_o = (19'($countones(agree)) << 1) - 19'($countones(mask_i));
+      end
+    end else if (enable_i) begin
+      for (int i = 0; i < 16; i++) begin
+        unique case (a_width_i)
+          Width8:  element[i] = {~a_unsigned_i & a_i[8*i+7], a_i[8*i+:8]};
+          Width4:  element[i] = {{5{~a_unsigned_i & a_i[4*i+3]}}, a_i[4*i+:4]};
+          Width2:  element[i] = {{7{~a_unsigned_i & a_i[2*i+1]}}, a_i[2*i+:2]};
+          default: element[i] = {{8{~a_unsigned_i & a_i[i]}}, ~a_unsigned_i | a_i[i]};
+        endcase
+        if (!mask_i[i]) element[i] = '0;
+      end
+      for (int i = 0; i < 16; i++) begin
+        unique case (w_width_i)
+          Width8:  slot[i] = element[i/4];
+          Width4:  slot[i] = element[i/2];
+          default: slot[i] = element[i];
+        endcase
+        if (weights_i[2*i])   low[i%4]  += 11'(slot[i]);
+        if (weights_i[2*i+1]) high[i%4] += 11'(slot[i]);
+      end
+      // The upper plane of an element's top piece is negative.
+      for (int j = 0; j < 4; j++) begin
+        if (w_width_i[1] || j == 3 || (w_width_i == Width4 && j == 1)) group[j] = 13'(low[j]) - (13'(high[j]) << 1);
+        else                                                           group[j] = 13'(low[j]) + (13'(high[j]) << 1);
+      end
+      unique case (w_width_i)
+        Width8:  dot_o = 19'(group[0]) + (19'(group[1]) << 2) + (19'(group[2]) << 4) + (19'(group[3]) << 6);
+        Width4:  dot_o = 19'(group[0]) + 19'(group[2]) + ((19'(group[1]) + 19'(group[3])) << 2);
+        default: dot_o = 19'(group[0]) + 19'(group[1]) + 19'(group[2]) + 19'(group[3]);
+      endcase
+    end
+  end
+
+endmodule

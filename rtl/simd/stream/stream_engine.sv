@@ -1,0 +1,394 @@
+// The streaming engine: lane buffers filled by GATHER, weights streamed past them by RUN. README.md is the contract.
+module stream_engine
+  import stream_pkg::*;
+#(
+  parameter int unsigned Lanes     = 4,             // 1, 2 or 4
+  parameter int unsigned BufWords  = 2048,          // 32-bit words of a lane buffer, a power of two, at most 32768
+  parameter int unsigned FifoDepth = 8,             // reads in flight and waiting, a power of two
+  parameter logic [31:0] RamBase   = 32'h4000_0000, // the only addresses that it touches
+  parameter int unsigned RamBytes  = 4 << 20
+) (
+  input  logic        clk_i,
+  input  logic        rst_ni,
+
+  input  logic        cmd_valid_i,
+  output logic        cmd_ready_o,
+  input  logic [9:0]  cmd_function_id_i,
+  input  logic [31:0] cmd_inputs_0_i,
+  input  logic [31:0] cmd_inputs_1_i,
+  output logic        rsp_valid_o,
+  input  logic        rsp_ready_i,
+  output logic [31:0] rsp_outputs_0_o,
+
+  output logic        mem_req_o,
+  output logic        mem_we_o,
+  output logic [3:0]  mem_be_o,
+  output logic [31:0] mem_addr_o,
+  output logic [31:0] mem_wdata_o,
+  input  logic        mem_gnt_i,
+  input  logic        mem_rvalid_i,
+  input  logic [31:0] mem_rdata_i,
+
+  output logic        busy_o,
+  output logic        stall_o                       // waits for the memory in this cycle
+);
+
+  localparam int unsigned RowW = $clog2(BufWords) - 2;
+
+  // Settings
+  config_t     config_set;
+  logic [16:0] k, len;
+  logic [2:0]  lanes_on;
+  logic [31:0] src_base, row_stride, col_stride, lane_step, y, dst_base, dst_stride;
+  logic [15:0] rows, cols, n;
+  logic [30:0] width, height;
+
+  logic        gather_start, gather_single, run_start, peek;
+  logic [2:0]  gather_lane;
+  logic [31:0] peek_data [Lanes];
+  logic [1:0]  peek_bank_q;
+  error_e      gather_error, run_error, error;
+
+  // Memory port
+  logic        rd_valid, rd_ready, rd_bad, data_valid, data_pop;
+  logic [29:0] rd_addr;
+  logic [31:0] data;
+  logic        wr_valid, wr_ready, wr_bad, wr_partial, port_idle;
+  logic [29:0] wr_addr;
+  logic [31:0] wr_data, wr_mask;
+
+  logic                        gather_busy, gather_rd_valid, gather_pop, buf_we;
+  logic [29:0]                 gather_rd_addr;
+  logic [2:0]                  buf_lane;
+  logic [$clog2(BufWords)-1:0] buf_word;
+  logic [31:0]                 buf_data;
+
+  logic            run_busy_q, run_active, run_rd_valid, run_pop, starving, abort_q, run_fail;
+  logic [29:0]     run_rd_addr;
+  logic            read, select, dot, acc, first, place, result, result_last;
+  logic [RowW-1:0] row;
+  logic [4:0]      part;
+  logic [31:0]     weights, mask, bias;
+  header_t         result_header;
+  error_e          sequencer_error;
+
+  stream_regs #(
+    .Lanes    (Lanes),
+    .BufWords (BufWords)
+  ) u_regs (
+    .clk_i,
+    .rst_ni,
+    .cmd_valid_i,
+    .cmd_ready_o,
+    .cmd_function_id_i,
+    .cmd_inputs_0_i,
+    .cmd_inputs_1_i,
+    .rsp_valid_o,
+    .rsp_ready_i,
+    .rsp_outputs_0_o,
+    .busy_i          (busy_o),
+    .stall_i         (stall_o),
+    .error_i         (error),
+    .gather_start_o  (gather_start),
+    .gather_single_o (gather_single),
+    .gather_lane_o   (gather_lane),
+    .run_start_o     (run_start),
+    .peek_o          (peek),
+    .peek_data_i     (peek_data),
+    .config_o        (config_set),
+    .k_o             (k),
+    .lanes_on_o      (lanes_on),
+    .src_base_o      (src_base),
+    .rows_o          (rows),
+    .cols_o          (cols),
+    .len_o           (len),
+    .row_stride_o    (row_stride),
+    .col_stride_o    (col_stride),
+    .lane_step_o     (lane_step),
+    .y_o             (y),
+    .width_o         (width),
+    .height_o        (height),
+    .dst_base_o      (dst_base),
+    .dst_stride_o    (dst_stride),
+    .n_o             (n)
+  );
+
+  assign rd_valid = gather_rd_valid | run_rd_valid;
+  assign rd_addr  = run_busy_q ? run_rd_addr : gather_rd_addr;
+  assign data_pop = run_busy_q ? (abort_q ? data_valid : run_pop) : gather_pop;
+
+  stream_port #(
+    .RamBase   (RamBase),
+    .RamBytes  (RamBytes),
+    .FifoDepth (FifoDepth)
+  ) u_port (
+    .clk_i,
+    .rst_ni,
+    .rd_valid_i   (rd_valid),
+    .rd_ready_o   (rd_ready),
+    .rd_bad_o     (rd_bad),
+    .rd_addr_i    (rd_addr),
+    .data_valid_o (data_valid),
+    .data_o       (data),
+    .data_pop_i   (data_pop),
+    .wr_valid_i   (wr_valid),
+    .wr_ready_o   (wr_ready),
+    .wr_bad_o     (wr_bad),
+    .wr_addr_i    (wr_addr),
+    .wr_data_i    (wr_data),
+    .wr_mask_i    (wr_mask),
+    .wr_partial_i (wr_partial),
+    .idle_o       (port_idle),
+    .mem_req_o,
+    .mem_we_o,
+    .mem_be_o,
+    .mem_addr_o,
+    .mem_wdata_o,
+    .mem_gnt_i,
+    .mem_rvalid_i,
+    .mem_rdata_i
+  );
+
+  stream_gather #(
+    .BufWords (BufWords)
+  ) u_gather (
+    .clk_i,
+    .rst_ni,
+    .start_i      (gather_start),
+    .single_i     (gather_single),
+    .lane_i       (gather_lane),
+    .offset_i     (cmd_inputs_0_i),
+    .x_i          (cmd_inputs_1_i),
+    .busy_o       (gather_busy),
+    .error_o      (gather_error),
+    .expand_i     (config_set.expand),
+    .lanes_on_i   (lanes_on),
+    .src_base_i   (src_base),
+    .rows_i       (rows),
+    .cols_i       (cols),
+    .len_i        (len),
+    .row_stride_i (row_stride),
+    .col_stride_i (col_stride),
+    .lane_step_i  (lane_step),
+    .y_i          (y),
+    .width_i      (width),
+    .height_i     (height),
+    .rd_valid_o   (gather_rd_valid),
+    .rd_ready_i   (rd_ready),
+    .rd_bad_i     (rd_bad),
+    .rd_addr_o    (gather_rd_addr),
+    .data_valid_i (data_valid),
+    .data_i       (data),
+    .data_pop_o   (gather_pop),
+    .port_idle_i  (port_idle),
+    .buf_we_o     (buf_we),
+    .buf_lane_o   (buf_lane),
+    .buf_word_o   (buf_word),
+    .buf_data_o   (buf_data)
+  );
+
+  stream_run #(
+    .BufWords (BufWords)
+  ) u_run (
+    .clk_i,
+    .rst_ni,
+    .start_i         (run_start),
+    .addr_i          (cmd_inputs_0_i[31:2]),
+    .abort_i         (abort_q),
+    .active_o        (run_active),
+    .error_o         (sequencer_error),
+    .starving_o      (starving),
+    .out_i           (config_set.out),
+    .has_bias_i      (config_set.bias),
+    .w_i             (config_set.w),
+    .a_i             (config_set.a),
+    .k_i             (k),
+    .n_i             (n),
+    .rd_valid_o      (run_rd_valid),
+    .rd_ready_i      (rd_ready),
+    .rd_bad_i        (rd_bad),
+    .rd_addr_o       (run_rd_addr),
+    .data_valid_i    (data_valid),
+    .data_i          (data),
+    .data_pop_o      (run_pop),
+    .read_o          (read),
+    .row_sent_o      (last_sent),
+    .row_o           (row),
+    .select_o        (select),
+    .dot_o           (dot),
+    .acc_o           (acc),
+    .part_o          (part),
+    .weights_o       (weights),
+    .mask_o          (mask),
+    .first_o         (first),
+    .bias_o          (bias),
+    .place_i         (place),
+    .result_o        (result),
+    .result_last_o   (result_last),
+    .result_header_o (result_header)
+  );
+
+  // Lanes
+  logic [31:0] sum [Lanes];
+  always_ff @(posedge clk_i) if (peek) peek_bank_q <= cmd_inputs_0_i[1:0];
+
+  for (genvar i = 0; i < int'(Lanes); i++) begin : gen_lane
+    logic         on;
+    logic [127:0] buf_row;
+    assign on = 3'(i) < lanes_on;
+
+    stream_lane #(
+      .BufWords (BufWords)
+    ) u_lane (
+      .clk_i,
+      .we_i         (buf_we & (buf_lane == 3'(i))),
+      .waddr_i      (buf_word),
+      .wdata_i      (buf_data),
+      .re_i         ((read & on) | peek),
+      .raddr_i      (peek ? cmd_inputs_0_i[2+:RowW] : row),
+      .row_o        (buf_row),
+      .a_width_i    (config_set.a),
+      .a_unsigned_i (config_set.a_unsigned),
+      .w_width_i    (config_set.w),
+      .select_i     (select & on),
+      .part_i       (part),
+      .dot_i        (dot & on),
+      .weights_i    (weights),
+      .mask_i       (mask),
+      .acc_i        (acc & on),
+      .first_i      (first),
+      .bias_i       (bias),
+      .sum_o        (sum[i])
+    );
+
+    assign peek_data[i] = buf_row[{peek_bank_q, 5'b0}+:32];
+  end
+
+  // Results of up to two rows wait here, the lanes' one after the other leave for the requantiser.
+  logic [31:0] acc_q [2][Lanes];
+  header_t     acc_header_q [2];
+  logic [1:0]  acc_last_q;
+  logic [1:0]  rows_out_q;                          // rows whose last step has been sent and whose results are still here
+  logic [1:0]  held_q;                              // of these, rows in acc_q
+  logic        in_q, out_q, row_done, advance;
+  logic [2:0]  lane_q;
+  logic        pack_ready, code_valid, code_taken, code_last, requant_busy, wide;
+  logic [31:0] code, acc_out;
+  logic [2:0]  code_lane;
+  logic        last_sent;
+
+  assign place     = (rows_out_q != 2'd2) & pack_ready;
+  assign row_done  = (held_q != '0) & advance & (lane_q == lanes_on - 3'd1);
+  assign advance   = ~code_valid | code_taken;
+
+  always_ff @(posedge clk_i) begin
+    if (result) begin
+      for (int unsigned i = 0; i < Lanes; i++) acc_q[in_q][i] <= sum[i];
+      acc_header_q[in_q] <= result_header;
+      acc_last_q[in_q]   <= result_last;
+    end
+  end
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      rows_out_q <= '0;
+      held_q     <= '0;
+      in_q       <= 1'b0;
+      out_q      <= 1'b0;
+      lane_q     <= '0;
+    end else if (run_start || abort_q) begin
+      rows_out_q <= '0;
+      held_q     <= '0;
+      in_q       <= 1'b0;
+      out_q      <= 1'b0;
+      lane_q     <= '0;
+    end else begin
+      rows_out_q <= rows_out_q + 2'(last_sent) - 2'(row_done);
+      held_q     <= held_q + 2'(result) - 2'(row_done);
+      if (result)   in_q  <= ~in_q;
+      if (row_done) out_q <= ~out_q;
+      if (held_q != '0 && advance) lane_q <= row_done ? '0 : lane_q + 3'd1;
+    end
+  end
+
+  always_comb begin
+    acc_out = '0;
+    for (int unsigned i = 0; i < Lanes; i++) begin
+      if (lane_q == 3'(i)) acc_out = acc_q[out_q][i];
+    end
+  end
+
+  assign wide = config_set.out != OutPack;
+
+  stream_requant u_requant (
+    .clk_i,
+    .rst_ni,
+    .flush_i      (abort_q),
+    .advance_i    (advance),
+    .o_i          (config_set.o),
+    .o_unsigned_i (config_set.o_unsigned),
+    .wide_i       (wide),
+    .valid_i      (held_q != '0),
+    .acc_i        (acc_out),
+    .multiplier_i (acc_header_q[out_q].multiplier),
+    .shift_i      (acc_header_q[out_q].shift),
+    .lane_i       (lane_q),
+    .last_i       (acc_last_q[out_q]),
+    .valid_o      (code_valid),
+    .code_o       (code),
+    .lane_o       (code_lane),
+    .last_o       (code_last),
+    .busy_o       (requant_busy)
+  );
+
+  stream_pack #(
+    .Lanes (Lanes)
+  ) u_pack (
+    .clk_i,
+    .rst_ni,
+    .start_i      (run_start),
+    .origin_i     ({dst_base, 3'b000} + 35'($signed(cmd_inputs_1_i))),
+    .stride_i     (dst_stride),
+    .ready_o      (pack_ready),
+    .o_i          (config_set.o),
+    .wide_i       (wide),
+    .tail_zero_i  (config_set.tail_zero),
+    .valid_i      (code_valid & ~abort_q),
+    .code_i       (code),
+    .lane_i       (code_lane),
+    .last_i       (code_last),
+    .taken_o      (code_taken),
+    .wr_valid_o   (wr_valid),
+    .wr_ready_i   (wr_ready),
+    .wr_addr_o    (wr_addr),
+    .wr_data_o    (wr_data),
+    .wr_mask_o    (wr_mask),
+    .wr_partial_o (wr_partial)
+  );
+
+  // An error stops a RUN: answers in flight come in and are dropped, then it is idle.
+  always_comb begin
+    run_error = ErrNone;
+    if (run_busy_q && !abort_q) begin
+      run_error = sequencer_error;
+      if (run_error == ErrNone && wr_bad) run_error = ErrDestination;
+    end
+  end
+  assign run_fail = run_error != ErrNone;
+  assign error    = run_fail ? run_error : gather_error;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      run_busy_q <= 1'b0;
+      abort_q    <= 1'b0;
+    end else begin
+      if (run_start) run_busy_q <= 1'b1;
+      else if (!run_active && rows_out_q == '0 && !requant_busy && port_idle && !run_fail) run_busy_q <= 1'b0;
+      if (run_fail) abort_q <= 1'b1;
+      else if (!run_busy_q) abort_q <= 1'b0;
+    end
+  end
+
+  assign busy_o  = gather_busy | run_busy_q;
+  assign stall_o = busy_o & ((mem_req_o & ~mem_gnt_i) | (run_busy_q & starving));
+
+endmodule
