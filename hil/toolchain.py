@@ -35,7 +35,7 @@ _CURE = "apt install gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf; `mico
 RAM_BASE = 0x4000_0000
 _MACHINE = ("-march=rv32im", "-misa-spec=2.2", "-mabi=ilp32", "--specs=picolibc.specs")
 _COMPILE = (*_MACHINE, "-std=c11", "-O2", "-Wall", "-Wextra", "-ffunction-sections", "-fdata-sections")
-_LINK = (*_MACHINE, "-nostartfiles", "-Wl,--gc-sections", "-Wl,--no-warn-rwx-segments")
+_LINK = ("-nostartfiles", "-Wl,--gc-sections", "-Wl,--no-warn-rwx-segments")
 
 _BOOT = ("boot/start.S", "boot/main.c", "boot/loader.c", "boot/frame.c", "boot/crc.c", "runtime/uart.c")
 _COMMON = ("runtime/start.S", "runtime/text.c", "runtime/uart.c", "boot/loader.c", "boot/frame.c", "boot/crc.c")
@@ -121,7 +121,9 @@ def _build(model: IntegerModel, simd: bool, scratch: Path, objects: Path) -> Non
         _compile(source, own, parts[-1])
     elf = scratch / "program.elf"
     script = f"-T{_FIRMWARE / 'runtime' / 'program.ld'}"
-    _tool("gcc", [*_LINK, script, f"-Wl,--defsym=__ram_base={RAM_BASE:#x}", *map(str, parts), "-o", str(elf)])
+    _tool(
+        "gcc", [*_MACHINE, *_LINK, script, f"-Wl,--defsym=__ram_base={RAM_BASE:#x}", *map(str, parts), "-o", str(elf)]
+    )
     image = _binary(elf)
     layouts = load_layouts(generated.directory / "layout.json")
     count = layouts.output.elements
