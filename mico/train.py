@@ -13,6 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,17 @@ from mico.data import Dataset, Split
 from mico.errors import MeasurementError, UsageError
 from mico.models.recipe import Recipe
 
-__all__ = ["INPUT_SCALE", "Progress", "TrainResult", "accuracy", "batches", "default_cache", "train", "trained"]
+__all__ = [
+    "INPUT_SCALE",
+    "Progress",
+    "TrainResult",
+    "accuracy",
+    "batches",
+    "default_cache",
+    "one_thread",
+    "train",
+    "trained",
+]
 
 INPUT_SCALE = 1 / 255
 """Real value of one step of an 8-bit input."""
@@ -94,7 +105,7 @@ def to_input(images: NDArray[np.uint8]) -> Tensor:
 def train(
     model: nn.Module, dataset: Dataset, recipe: Recipe, seed: int, progress: Progress | None = None
 ) -> TrainResult:
-    """Train *model* in place, deterministically for a seed and a number of torch threads.
+    """Train *model* in place, on one thread: so a seed gives the same weights however many cores there are.
 
     Parameters
     ----------
@@ -110,6 +121,22 @@ def train(
     MeasurementError
         The loss became infinite or not a number.
     """
+    with one_thread():
+        return _train(model, dataset, recipe, seed, progress)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep torch on one thread: sums are then formed in the same order everywhere, and small layers need no more."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _train(model: nn.Module, dataset: Dataset, recipe: Recipe, seed: int, progress: Progress | None) -> TrainResult:
     started = time.perf_counter()
     steps = recipe.steps(len(dataset.train))
     decayed = [p for p in model.parameters() if p.ndim > 1]
@@ -201,7 +228,7 @@ def trained(
 
 def _key(source: models.ModelFile, dataset: Dataset, recipe: Recipe, seed: int) -> str:
     """What can change the weights: network, recipe, data, seed, the code of the training, torch's version."""
-    code = [Path(source.__file__).read_text(), *(inspect.getsource(item) for item in (Recipe, batches, train))]
+    code = [Path(source.__file__).read_text(), *(inspect.getsource(item) for item in (Recipe, batches, _train))]
     parts = [*code, recipe.to_json(), dataset.digest, seed, torch.__version__]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

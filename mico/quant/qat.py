@@ -25,7 +25,7 @@ from mico.quant.fake import FakeQuantNet
 from mico.quant.integer import IntegerModel
 from mico.quant.lower import lower, weight_scale
 from mico.quant.scheme import Scheme
-from mico.train import INPUT_SCALE, Progress, batches
+from mico.train import INPUT_SCALE, Progress, batches, one_thread
 
 __all__ = ["LR", "QatResult", "finetune"]
 
@@ -79,7 +79,7 @@ def finetune(
     weight_scales: Mapping[str, NDArray[np.floating[Any]]] | None = None,
     progress: Progress | None = None,
 ) -> QatResult:
-    """Train *graph* at the bits of *scheme* on the training split; deterministic for a seed and number of threads.
+    """Train *graph* at the bits of *scheme* on the training split; on one thread, so that a seed decides the result.
 
     Parameters
     ----------
@@ -110,7 +110,8 @@ def finetune(
     started = time.perf_counter()
     start = lower(graph, scheme, calibration, weight_scales)
     net = FakeQuantNet(graph, start, _starting_scales(graph, scheme, weight_scales or {}))
-    _fit(net, dataset, steps, seed, Recipe(epochs=0, batch_size=batch_size, lr=lr, warmup=_WARMUP), progress)
+    with one_thread():
+        _fit(net, dataset, steps, seed, Recipe(epochs=0, batch_size=batch_size, lr=lr, warmup=_WARMUP), progress)
     scales = net.scales()
     for name, scale in scales.items():
         calibration = calibration.with_scale(name, start.tensors[name].format.bits, scale)
