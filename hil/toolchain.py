@@ -79,7 +79,7 @@ def build_boot_rom(cache_dir: str | Path | None = None) -> Path:
     cache_path = Path(cache_dir) if cache_dir is not None else _ROOT / "build" / "boot"
     sources = [_FIRMWARE / name for name in _BOOT]
     headers = [*_headers(_FIRMWARE / "boot"), *_headers(_FIRMWARE / "runtime"), _FIRMWARE / "boot" / "boot.ld"]
-    flags = [*_COMPILE, "-ffreestanding"]
+    flags = [*_COMPILE]
     key = _digest([_contents([*sources, *headers]), repr((flags, _LINK)).encode(), compiler_version().encode()])[:32]
     entry = cache_path / key
     if not (entry / "boot.hex").exists():

@@ -30,13 +30,9 @@ static enum frame_event end_of_header(struct frame_reader *reader) {
 
 enum frame_event frame_reader_push(struct frame_reader *reader, uint8_t byte) {
     switch (reader->state) {
-    case IN_PAYLOAD: // first: nearly all bytes are payload
-        reader->payload[reader->index++] = byte;
-        reader->crc = crc16_step(reader->crc, byte);
-        if (reader->index == reader->length) {
-            reader->index = 0;
-            reader->state = IN_CRC;
-        }
+    case IN_PAYLOAD:
+        reader->payload[reader->index] = byte;
+        frame_reader_filled(reader, 1);
         return FRAME_NOTHING;
     case WAIT_SYNC0:
         if (byte == FRAME_SYNC0) reader->state = WAIT_SYNC1;
@@ -60,6 +56,22 @@ enum frame_event frame_reader_push(struct frame_reader *reader, uint8_t byte) {
         reader->received_crc |= (uint16_t)(byte << 8);
         reader->state = WAIT_SYNC0;
         return reader->received_crc == reader->crc ? FRAME_COMPLETE : FRAME_CRC_WRONG;
+    }
+}
+
+uint8_t *frame_reader_space(struct frame_reader *reader, uint32_t *room) {
+    if (reader->state != IN_PAYLOAD) return 0;
+    uint32_t left = reader->length - reader->index;
+    *room = left < FRAME_CHUNK_BYTES ? left : FRAME_CHUNK_BYTES;
+    return reader->payload + reader->index;
+}
+
+void frame_reader_filled(struct frame_reader *reader, uint32_t count) {
+    reader->crc = crc16(reader->crc, reader->payload + reader->index, count);
+    reader->index += count;
+    if (reader->index == reader->length) {
+        reader->index = 0;
+        reader->state = IN_CRC;
     }
 }
 

@@ -49,6 +49,13 @@ void frame_reader_init(struct frame_reader *reader);
 
 enum frame_event frame_reader_push(struct frame_reader *reader, uint8_t byte);
 
+// For speed: while payload is awaited, where its next bytes go and how many may be put there at once (at most
+// a chunk, so that a slow CRC does not overrun a UART's FIFO); NULL otherwise. frame_reader_filled() then
+// takes all of them.
+#define FRAME_CHUNK_BYTES 128u
+uint8_t *frame_reader_space(struct frame_reader *reader, uint32_t *room);
+void frame_reader_filled(struct frame_reader *reader, uint32_t count);
+
 // Writes a frame of `length` payload bytes to `out` (length + FRAME_OVERHEAD_BYTES bytes); returns its size.
 uint32_t frame_write(uint8_t *out, uint8_t type, uint8_t sequence, uint32_t address, const uint8_t *payload,
                      uint32_t length);

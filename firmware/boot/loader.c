@@ -92,7 +92,7 @@ static void sequenced(struct loader *loader) {
     ack(loader);
 }
 
-void loader_push(struct loader *loader, uint8_t byte) {
+static void push(struct loader *loader, uint8_t byte) {
     switch (frame_reader_push(&loader->reader, byte)) {
     case FRAME_NOTHING:
         return;
@@ -120,5 +120,20 @@ void loader_push(struct loader *loader, uint8_t byte) {
     default:
         nak(loader, NAK_TYPE);
         return;
+    }
+}
+
+void loader_run(struct loader *loader) {
+    while (!loader->started && !loader->aborted) {
+        uint32_t room;
+        uint8_t *space = frame_reader_space(&loader->reader, &room);
+        if (space) {
+            loader->receive(loader->context, space, room);
+            frame_reader_filled(&loader->reader, room);
+        } else {
+            uint8_t byte;
+            loader->receive(loader->context, &byte, 1);
+            push(loader, byte);
+        }
     }
 }

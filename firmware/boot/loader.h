@@ -14,6 +14,7 @@ struct loader {
     uint32_t ram_base;  // as the host addresses it
     uint32_t ram_bytes; // what an image may use
     void (*send)(void *context, const uint8_t *data, uint32_t size);
+    void (*receive)(void *context, uint8_t *data, uint32_t size); // waits for `size` bytes
     void *context;
     // State.
     struct frame_reader reader;
@@ -27,7 +28,7 @@ struct loader {
 
 void loader_init(struct loader *loader);
 
-// Takes one byte from the line. Once started or aborted is set, no more may be pushed.
-void loader_push(struct loader *loader, uint8_t byte);
+// Receives and answers frames until one of them starts the image or aborts.
+void loader_run(struct loader *loader);
 
 #endif

@@ -12,6 +12,11 @@ static void send(void *context, const uint8_t *data, uint32_t size) {
     for (uint32_t i = 0; i < size; i++) uart_write(data[i]);
 }
 
+static void receive(void *context, uint8_t *data, uint32_t size) {
+    (void)context;
+    uart_read_bytes(data, size);
+}
+
 void boot_trap(uint32_t cause, uint32_t pc) {
     uart_text("e-[Boot trap: cause ");
     uart_hex32(cause);
@@ -26,12 +31,13 @@ uint32_t boot_main(void) {
     loader.ram_bytes = INFO_RAM_BYTES - LOADER_RAM_BYTES;
     loader.memory = (uint8_t *)loader.ram_base;
     loader.send = send;
+    loader.receive = receive;
     loader.context = 0;
     uart_init();
     do {
         uart_text("mico-boot 1\r\n");
         loader_init(&loader);
-        while (!loader.started && !loader.aborted) loader_push(&loader, uart_read());
+        loader_run(&loader);
     } while (loader.aborted);
     return loader.entry;
 }

@@ -148,6 +148,11 @@ static void send_bytes(void *context, const uint8_t *data, uint32_t size) {
     for (uint32_t i = 0; i < size; i++) platform_write(data[i]);
 }
 
+static void receive_bytes(void *context, uint8_t *data, uint32_t size) {
+    (void)context;
+    platform_read_bytes(data, size);
+}
+
 // The boot protocol again, with the input as the memory: base 0, entry 0.
 static void load(const char *size) {
     struct loader *loader = &console.loader;
@@ -158,9 +163,10 @@ static void load(const char *size) {
     loader->ram_base = 0;
     loader->ram_bytes = MODEL_INPUT_BYTES;
     loader->send = send_bytes;
+    loader->receive = receive_bytes;
     loader_init(loader);
     put_expecting();
-    while (!loader->started && !loader->aborted) loader_push(loader, platform_read());
+    loader_run(loader);
     if (loader->started) {
         console.loaded = MODEL_INPUT_BYTES;
         put_line("m-load-done");

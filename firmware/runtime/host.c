@@ -15,6 +15,10 @@ uint8_t platform_read(void) {
     return byte;
 }
 
+void platform_read_bytes(uint8_t *data, uint32_t size) {
+    for (uint32_t i = 0; i < size; i++) data[i] = platform_read();
+}
+
 void platform_write(uint8_t byte) {
     if (write(STDOUT_FILENO, &byte, 1) != 1) exit(0);
 }

@@ -4,7 +4,8 @@
 
 #include <stdint.h>
 
-uint8_t platform_read(void); // waits for a byte
+uint8_t platform_read(void);                            // waits for a byte
+void platform_read_bytes(uint8_t *data, uint32_t size); // waits for all of them
 void platform_write(uint8_t byte);
 uint64_t platform_cycles(void);
 uint32_t platform_clock_hz(void);

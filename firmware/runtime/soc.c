@@ -19,6 +19,10 @@ uint8_t platform_read(void) {
     return uart_read();
 }
 
+void platform_read_bytes(uint8_t *data, uint32_t size) {
+    uart_read_bytes(data, size);
+}
+
 void platform_write(uint8_t byte) {
     uart_write(byte);
 }

@@ -12,6 +12,10 @@ uint8_t uart_read(void) {
     return (uint8_t)UART_DATA;
 }
 
+void uart_read_bytes(uint8_t *data, uint32_t size) {
+    for (uint32_t i = 0; i < size; i++) data[i] = uart_read();
+}
+
 void uart_write(uint8_t byte) {
     while (!(UART_STATUS & UART_TX_READY)) {
     }
