@@ -6,6 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -17,7 +18,7 @@ from mico.errors import GraphError, UsageError
 from mico.evaluate import evaluate
 from mico.graph import Graph, Shape
 from mico.trace_fold import fold
-from mico.trace_ops import Converter, is_in_place, is_supported_module
+from mico.trace_ops import Converter, TensorShape, is_in_place, is_supported_module
 
 __all__ = ["trace"]
 
@@ -129,7 +130,7 @@ class _Shapes(fx.Interpreter):
         except _TRACING_ERRORS as error:
             raise GraphError(f"{n.target} fails on this input: {_first_line(error)}", where=self.tracer.where(n),
                              cure="is the input shape right?") from error  # fmt: skip
-        self.results[n.name] = result.shape if isinstance(result, torch.Tensor) else result
+        self.results[n.name] = TensorShape(result.shape) if isinstance(result, torch.Tensor) else result
         return result
 
 
@@ -219,6 +220,7 @@ def _traceback_line(traceback: TracebackType | None) -> str:
     return found
 
 
+@lru_cache(maxsize=1024)
 def _is_skipped(file: str) -> bool:
     return file.startswith("<") or str(Path(file).resolve()).startswith(_SKIPPED)
 

@@ -17,7 +17,7 @@ from torch.nn import functional
 from mico.errors import GraphError
 from mico.graph import OpKind, Shape
 
-__all__ = ["BATCH_NORM", "Converter", "Draft", "is_in_place", "is_supported_module"]
+__all__ = ["BATCH_NORM", "Converter", "Draft", "TensorShape", "is_in_place", "is_supported_module"]
 
 BATCH_NORM = "batch_norm"
 """Kind of a draft that folding removes: ``y = weight * x + bias`` per channel."""
@@ -46,6 +46,12 @@ _C_KEYWORDS = frozenset(
     "while".split()
 )
 # ruff: enable[SIM905]
+
+
+class TensorShape(tuple[int, ...]):
+    """Shape, batch first, of a node that yields a tensor; other results are kept as they are."""
+
+    __slots__ = ()
 
 
 @dataclass
@@ -145,7 +151,7 @@ class Converter:
             return
         if node.op == "get_attr":
             return  # only supported modules may use parameters
-        if not isinstance(self.results[node.name], torch.Size):
+        if not isinstance(self.results[node.name], TensorShape):
             return  # arithmetic on shapes: its value is known
         handler: Callable[[fx.Node], str] | None
         if node.op == "call_module":
@@ -293,7 +299,7 @@ class Converter:
         given = self._arguments(node, ("input", "other", "out"))
         operands = [arg for arg in node.args[:2] if isinstance(arg, fx.Node)]
         shapes = [self.results[arg.name] for arg in operands]
-        if len(operands) != 2 or shapes[0] != shapes[1] or not isinstance(shapes[0], torch.Size):
+        if len(operands) != 2 or shapes[0] != shapes[1] or not isinstance(shapes[0], TensorShape):
             raise self._error(node, "+ of other than two tensors of the same shape",
                               cure="constants and broadcasting are not supported")  # fmt: skip
         if given.get("alpha", 1) != 1:

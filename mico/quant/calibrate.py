@@ -24,7 +24,7 @@ TRANSPARENT = (OpKind.MAX_POOL, OpKind.FLATTEN)
 """Operations that hand on the format and scale of their input, and the demand for bits of their consumers."""
 
 _SAMPLES = 1 << 17  # values looked at per tensor
-_BINS = 8192
+_BINS = 2048
 _UNUSED_SCALE = 1 / 256  # of a tensor that is zero throughout: any positive number
 
 
@@ -169,8 +169,8 @@ def mse_scale(values: NDArray[np.floating], form: Format) -> float:
         return float(weights @ (difference * difference))
 
     widest = top / form.qmax * 1.05
-    coarse = min(widest * np.geomspace(0.02, 1.0, 64), key=error)
-    return float(min(coarse * np.linspace(0.95, 1.05, 21), key=error))
+    coarse = min(widest * np.geomspace(0.02, 1.0, 41), key=error)
+    return float(min(coarse * np.linspace(0.95, 1.05, 15), key=error))
 
 
 def _roots(graph: Graph) -> dict[str, str]:
