@@ -304,13 +304,11 @@ class StreamModel:
             raise _Stop(Error.COUNT)
         capacity = self.buffers.shape[1] * (16 if self.config.expand else 32)
         step = _signed(r[Register.LANE_STEP])
+        if rows * cols * length > capacity:
+            raise _Stop(Error.BUFFER)
         for index in range(r[Register.LANES_ON]) if lane is None else (lane,):
             d = index * step if lane is None else 0
-            string = [
-                self._window_run(offset, x, d, i, j) for i in range(rows) for j in range(cols) if rows * cols <= 1 << 17
-            ]
-            if rows * cols * length > capacity:
-                raise _Stop(Error.BUFFER)
+            string = [self._window_run(offset, x, d, i, j) for i in range(rows) for j in range(cols)]
             self._fill(index, np.concatenate(string))
 
     def _window_run(self, offset: int, x: int, d: int, i: int, j: int) -> NDArray[np.uint8]:
@@ -381,10 +379,10 @@ class StreamModel:
             codes.append(value if config.out == Out.INT32 else self._requant(value, header[1], header[2] & 0xFF))
         o = config.out_bits
         last = row + 1 == self._registers[Register.N]
-        for start, code in zip(starts, codes, strict=True):
+        for lane, (start, code) in enumerate(zip(starts, codes, strict=True)):
             position = start + row * o
             count = o
-            if last and config.tail_zero:
+            if last and config.tail_zero and lane + 1 == len(starts):
                 count += -(position + o) % 8
             self._write_bits(position % (1 << 35), code & ((1 << o) - 1), count)
 

@@ -351,7 +351,7 @@ module stream_engine
     .ready_o      (pack_ready),
     .o_i          (config_set.o),
     .wide_i       (wide),
-    .tail_zero_i  (config_set.tail_zero),
+    .tail_zero_i  (config_set.tail_zero & (code_lane == lanes_on - 3'd1)),
     .valid_i      (code_valid & ~abort_q),
     .code_i       (code),
     .lane_i       (code_lane),
