@@ -25,7 +25,7 @@ from hil.harness.runner import BUILD_QUIRKS, ROOT, read_file_list, verilator_com
 from hil.netlist import FILLINGS, Filling, check_netlist
 from mico.errors import ToolError, UsageError
 
-__all__ = ["DEFAULT_CLOCK_HZ", "DEFAULT_RAM_BYTES", "SocBuild", "build_soc", "lint", "vexriscv_netlist"]
+__all__ = ["DEFAULT_CLOCK_HZ", "DEFAULT_RAM_BYTES", "SocBuild", "build_soc", "describe_soc", "lint", "vexriscv_netlist"]
 
 DEFAULT_RAM_BYTES = 4 * 1024 * 1024
 DEFAULT_CLOCK_HZ = 50_000_000
@@ -128,6 +128,67 @@ def _run(command: Sequence[str], folder: Path, what: str) -> None:
         raise ToolError(f"{what} failed with exit code {done.returncode}\n{output}", where=Path(command[0]).name)
 
 
+@dataclass(frozen=True)
+class _Inputs:
+    """What a build is made of."""
+
+    parameters: dict[str, int]
+    rtl: list[Path]
+    sim: list[Path]
+    netlist: Path
+
+
+def _describe(
+    cpu: str, ram_latency: int, ram_bytes: int, simd: bool, netlist: Path | None, clock_hz: int
+) -> tuple[SocBuild, _Inputs]:
+    if ram_bytes < 1024 or ram_bytes % 4 or ram_bytes > MAX_RAM_BYTES:
+        raise UsageError(
+            f"{ram_bytes} bytes of RAM", where="ram_bytes", cure=f"a multiple of 4 from 1024 to {MAX_RAM_BYTES}"
+        )
+    if not 0 <= ram_latency <= 1000:
+        raise UsageError(f"{ram_latency} wait states", where="ram_latency", cure="0 to 1000")
+    if not 1_000_000 <= clock_hz <= 4_000_000_000:
+        raise UsageError(f"a clock of {clock_hz} Hz", where="clock_hz", cure="1 MHz to 4 GHz")
+    filling, netlist = _filling(cpu, netlist)
+    inputs = _Inputs(
+        parameters={
+            "CpuKind": filling.kind,
+            "RamBytes": ram_bytes,
+            "RamLatency": ram_latency,
+            "ClockHz": clock_hz,
+            "Simd": int(simd),
+            "UartByteMode": 1,
+            **check_netlist(netlist, filling),
+        },
+        rtl=[*read_file_list(_FILE_LIST), netlist],
+        sim=sorted(path for path in _SIM.iterdir() if path.suffix in (".cpp", ".h")),
+        netlist=netlist,
+    )
+    facts = [inputs.parameters, _MAKE_FLAGS, _VERILATOR_FLAGS, BUILD_QUIRKS, _tool_versions()]
+    digest = _hash([*inputs.rtl, *inputs.sim], facts)
+    build = SocBuild(
+        path=ROOT / "build" / "soc" / digest[:32] / "soc_sim",
+        build_id=digest[:16],
+        hardware_hash=digest,
+        parameters={"cpu": cpu, "ram_bytes": ram_bytes, "ram_latency": ram_latency, "simd_version": int(simd)},
+        clock_hz=clock_hz,
+    )
+    return build, inputs
+
+
+def describe_soc(
+    *,
+    cpu: str = "vexriscv",
+    ram_latency: int = 0,
+    ram_bytes: int = DEFAULT_RAM_BYTES,
+    simd: bool = True,
+    netlist: Path | None = None,
+    clock_hz: int = DEFAULT_CLOCK_HZ,
+) -> SocBuild:
+    """What :func:`build_soc` would return, without building: its path may not exist yet."""
+    return _describe(cpu, ram_latency, ram_bytes, simd, netlist, clock_hz)[0]
+
+
 def build_soc(
     *,
     cpu: str = "vexriscv",
@@ -147,7 +208,7 @@ def build_soc(
     ram_latency
         Wait states per RAM access: of single accesses and of the first beat of a burst.
     ram_bytes
-        Multiple of 4, at most 256 MiB.
+        Multiple of 4, from 1024 to 256 MiB.
     simd
         False: without the SIMD unit; SIMD_VERSION reads 0 and custom instructions answer 0.
     netlist
@@ -164,80 +225,37 @@ def build_soc(
     ToolError
         Verilator, g++ or make is missing, or the build failed: holds their output.
     """
-    if ram_bytes < 1024 or ram_bytes % 4 or ram_bytes > MAX_RAM_BYTES:
-        raise UsageError(
-            f"{ram_bytes} bytes of RAM", where="ram_bytes", cure=f"a multiple of 4 from 1024 to {MAX_RAM_BYTES}"
-        )
-    if not 0 <= ram_latency <= 1000:
-        raise UsageError(f"{ram_latency} wait states", where="ram_latency", cure="0 to 1000")
-    if not 1_000_000 <= clock_hz <= 4_000_000_000:
-        raise UsageError(f"a clock of {clock_hz} Hz", where="clock_hz", cure="1 MHz to 4 GHz")
-    filling, netlist = _filling(cpu, netlist)
-    top_parameters: dict[str, int] = {
-        "CpuKind": filling.kind,
-        "RamBytes": ram_bytes,
-        "RamLatency": ram_latency,
-        "ClockHz": clock_hz,
-        "Simd": int(simd),
-        "UartByteMode": 1,
-        **check_netlist(netlist, filling),
-    }
-    rtl = [*read_file_list(_FILE_LIST), netlist]
-    sim = sorted(path for path in _SIM.iterdir() if path.suffix in (".cpp", ".h"))
-    facts = [top_parameters, _MAKE_FLAGS, _VERILATOR_FLAGS, BUILD_QUIRKS, _tool_versions()]
-    digest = _hash([*rtl, *sim], facts)
-    build = SocBuild(
-        path=ROOT / "build" / "soc" / digest[:32] / "soc_sim",
-        build_id=digest[:16],
-        hardware_hash=digest,
-        parameters={"cpu": cpu, "ram_bytes": ram_bytes, "ram_latency": ram_latency, "simd_version": int(simd)},
-        clock_hz=clock_hz,
-    )
+    build, inputs = _describe(cpu, ram_latency, ram_bytes, simd, netlist, clock_hz)
     if not build.path.is_file():
-        _build(build, top_parameters, rtl, sim, netlist, jobs)
+        _build(build, inputs, jobs)
     return build
 
 
-def _build(
-    build: SocBuild,
-    top_parameters: dict[str, int],
-    rtl: Sequence[Path],
-    sim: Sequence[Path],
-    netlist: Path,
-    jobs: int,
-) -> None:
+def _build(build: SocBuild, inputs: _Inputs, jobs: int) -> None:
     folder = build.path.parent
     folder.parent.mkdir(parents=True, exist_ok=True)
     with open(folder.with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if build.path.is_file():
             return
-        # We hold the lock: what is left of this build is of a builder that was killed.
-        temporary = folder.with_suffix(".part")
-        for leftover in (temporary, folder):
+        # We hold the lock: what is left of this build is of a builder that was killed (its compilers may still run).
+        for leftover in (folder, *folder.parent.glob(f"{folder.name}.part-*")):
             shutil.rmtree(leftover, ignore_errors=True)
+        temporary = folder.with_name(f"{folder.name}.part-{os.getpid()}")
         temporary.mkdir()
         try:
-            _verilate(temporary, build, top_parameters, rtl, sim, netlist, jobs)
+            _verilate(temporary, build, inputs, jobs)
             keep = temporary / "done"
             keep.mkdir()
             shutil.copy2(temporary / "obj" / "soc_sim", keep / "soc_sim")
-            facts = {**build.parameters, **top_parameters, "hardware_hash": build.hardware_hash}
+            facts = {**build.parameters, **inputs.parameters, "hardware_hash": build.hardware_hash}
             (keep / "parameters.json").write_text(json.dumps(facts, indent=2) + "\n")
             keep.rename(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _verilate(
-    folder: Path,
-    build: SocBuild,
-    top_parameters: dict[str, int],
-    rtl: Sequence[Path],
-    sim: Sequence[Path],
-    netlist: Path,
-    jobs: int,
-) -> None:
+def _verilate(folder: Path, build: SocBuild, inputs: _Inputs, jobs: int) -> None:
     description = (
         f'"build_id": "{build.build_id}", "clock_hz": {build.clock_hz}, '
         f'"ram_bytes": {build.parameters["ram_bytes"]}, "ram_latency": {build.parameters["ram_latency"]}, '
@@ -250,11 +268,11 @@ def _verilate(
         *_VERILATOR_FLAGS,
         *("-CFLAGS", f"-std=c++17 -I{folder} -include description.h"),
         *BUILD_QUIRKS,
-        *[f"-G{name}={value}" for name, value in top_parameters.items()],
+        *[f"-G{name}={value}" for name, value in inputs.parameters.items()],
         f"-GBuildId=32'h{build.build_id[:8]}",
-        str(_waivers(folder, netlist)),
-        *map(str, rtl),
-        *[str(path) for path in sim if path.suffix == ".cpp"],
+        str(_waivers(folder, inputs.netlist)),
+        *map(str, inputs.rtl),
+        *[str(path) for path in inputs.sim if path.suffix == ".cpp"],
     ]
     _run(command, folder, "Verilator")
     _run(["make", "-C", "obj", "-f", "Vsoc_top.mk", f"-j{max(1, jobs)}", *_MAKE_FLAGS], folder, "the C++ compiler")

@@ -76,8 +76,13 @@ void Console::flush() {
 }
 
 void Console::discard() {
-    while (has_input()) input_.clear();
     output_.clear();
+    // Twice: what was written a moment ago may still be on its way through the kernel.
+    for (int i = 0; i < 2; i++) {
+        tcflush(slave_, TCIOFLUSH);
+        while (has_input()) input_.clear();
+        usleep(2000);
+    }
 }
 
 bool Commands::next(std::string *line) {

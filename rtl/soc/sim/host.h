@@ -22,7 +22,7 @@ class Console {
     void send(uint8_t byte) { output_.push_back(static_cast<char>(byte)); }
     size_t unsent() const { return output_.size(); }
     void flush();   // as much as the pty takes; never waits
-    void discard(); // forgets what was received and what was not yet sent
+    void discard(); // forgets what was received, what was not yet sent, and what the host has not read
 
   private:
     int master_ = -1;

@@ -1,4 +1,5 @@
-/* Works for ever, for measuring the simulator: byte products, SIMD dot products with loads, and copies that miss the cache. */
+/* Works for ever, for measuring the simulator: byte products, SIMD dot products with loads, and copies that
+ * miss the cache. */
 #include "soc.h"
 
 void on_trap(uint32_t cause, uint32_t pc) {
