@@ -55,30 +55,41 @@ class Console:
         self.timeout_s = timeout_s
         self.watch = watch
         self._pending = b""
+        self._clean = True  # no answer is outstanding
+        self._syncs = 0
 
     # ---- exchange
 
     def wait_boot(self, early: bytes = b"", timeout_s: float | None = None) -> list[str]:
         """The lines that a program sends by itself after it starts; *early* are bytes that have been read already."""
         self._pending = early
-        return self._answer("the program's boot lines", timeout_s)
+        lines = self._answer("the program's boot lines", timeout_s)
+        self._clean = True
+        return lines
 
     def sync(self, timeout_s: float = 2.0) -> None:
-        """Bring the console to a state where it takes a command, whatever was half sent or half read before."""
-        self._pending = b""
-        abort = bytes(MAX_PAYLOAD + OVERHEAD) + Frame(FrameType.ABORT, 0).encode()
+        """Bring the console to a state where it takes a command, whatever was half sent or half read before.
+
+        Sends a command that does not exist, with a number of its own, and waits for the error that names it: no answer to
+        an earlier command can be taken for that.
+        """
+        abort = bytes(MAX_PAYLOAD + OVERHEAD) + Frame(FrameType.ABORT, 0).encode()  # for a device within a load
         for prefix in (b"", abort, abort):
-            self.port.drain()
-            self.port.write(prefix + b"%")
-            try:
-                self._answer("an answer to an empty command", timeout_s)
-            except ProtocolTimeout:
-                continue
             self._pending = b""
-            self.port.drain()
-            return
+            self._syncs += 1
+            word = f"sync-{self._syncs:x}"
+            self.port.write(prefix + f"%{word}%".encode())
+            deadline = time.monotonic() + timeout_s
+            try:
+                while self._line("an answer to sync", deadline - time.monotonic()) != f"e-[Unknown command: {word}]":
+                    pass
+                self._clean = self._answer("an answer to sync", timeout_s) == []
+            except (ProtocolTimeout, ProtocolError):
+                continue
+            if self._clean:
+                return
         raise ProtocolTimeout(
-            "awaited m-ready to an empty command, 3 times",
+            "awaited the answer to a command that does not exist, 3 times",
             where=self.port.url,
             cure="no console runs on the device: flash a program; or the device is hung: reset it",
         )
@@ -93,11 +104,13 @@ class Console:
         ProtocolTimeout
             A silence of *timeout_s* (default: the console's) before ``m-ready``.
         """
-        self._pending = b""
-        self.port.write(text.encode("ascii") + b"%")
+        self._begin(f"{text}%")
         lines = self._answer(f"the answer to {text!r}", timeout_s)
+        self._clean = True
         for line in lines:
             if line.startswith("e-["):
+                # A trap cuts an answer short; what follows it cannot be told from what belongs to it.
+                self._clean = not line.startswith("e-[Trap")
                 raise ProtocolError(f"{text!r} was answered by {line}", where=self.port.url)
         return lines
 
@@ -137,18 +150,16 @@ class Console:
 
     def load(self, data: bytes) -> None:
         """Send the model's input in frames; their CRCs and the one of the whole input are checked by the device."""
-        self._pending = b""
-        self.port.write(f"load {len(data)}%".encode())
+        self._begin(f"load {len(data)}%")
         line = self._line("the answer to 'load'", self.timeout_s)
         if line != f"m-[Expecting {len(data)} bytes]":
             raise ProtocolError(f"'load {len(data)}' was answered by {line!r}", where=self.port.url)
         report = flash(self.port, data, base=0, entry=0, started=b"m-load-done", watch=self.watch)
         self._pending = report.text
         lines = self._answer("m-load-done", None)
-        if report.resent:
-            self.sync()
-        elif lines != ["m-load-done"]:
+        if lines != ["m-load-done"]:
             raise ProtocolError(f"a load was ended by {lines}", where=self.port.url)
+        self._clean = not report.resent  # a frame sent twice may still be read as a command
 
     def load_hex(self, data: bytes) -> None:
         """Send the model's input as MLPerf's runner does: hex, 31 bytes a command. Nothing protects them on the way."""
@@ -200,6 +211,14 @@ class Console:
         return LayerResult(tuple(layers), glue, int(self._match(lines[-1:], r"m-total (\d+)", "layers").group(1)))
 
     # ---- lines
+
+    def _begin(self, text: str) -> None:
+        """Send a command; whatever an exchange before it left behind is got rid of first."""
+        if not self._clean:
+            self.sync()
+        self._pending = b""
+        self._clean = False
+        self.port.write(text.encode("ascii"))
 
     def _cycles(self, lines: list[str]) -> tuple[int, ...]:
         return tuple(int(self._match([line], r"m-lap-cycles-\[(\d+)\]", "laps").group(1)) for line in lines)
