@@ -31,7 +31,7 @@ class FlashReport:
     size
         Bytes of the image.
     frames, resent
-        Data frames of the image; frames sent beyond those, because one was lost or damaged.
+        Data frames of the image; frames of any type that were sent again, because one was lost or damaged.
     seconds
         Wall-clock time.
     text
@@ -121,6 +121,7 @@ class _Sender:
         for trial in range(self.retries + 1):
             if trial or attempt:
                 self.port.write(_FLUSH)
+                self.sent += 1
             sequence = (37 * attempt + 11 * trial) & 0xFF
             self.port.write(Frame(FrameType.HELLO, sequence).encode())
             deadline = time.monotonic() + self.timeout_s
@@ -201,6 +202,7 @@ class _Sender:
         for trial in range(self.retries + 1):
             if trial:
                 self.port.write(_FLUSH)
+                self.sent += 1
             self.port.write(Frame(FrameType.END, sequence, 0, payload).encode())
             deadline = time.monotonic() + self.timeout_s + len(image) / _CRC_BYTES_PER_S
             while (frame := self._receive(deadline, started)) is not None:
