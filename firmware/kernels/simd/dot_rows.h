@@ -9,55 +9,79 @@
 #define A_WORDS (A_BITS > W_BITS ? A_BITS / W_BITS : 1) // activation words per step
 #define W_WORDS (W_BITS > A_BITS ? W_BITS / A_BITS : 1) // words per step and row of weights
 #define OPS     (A_WORDS * W_WORDS)
-#define UNROLL  (OPS >= 4 ? 1 : 4 / OPS)
+#define STEPS   (OPS >= 4 ? 1 : 4 / OPS) // per iteration of the inner loop
 
-#define JOIN_(a, b)   a##b
-#define JOIN(a, b)    JOIN_(a, b)
-#define STEP          JOIN(NAME, _step)
-#define BLOCK         JOIN(NAME, _block)
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define JOIN_(a, b) a##b
+#define JOIN(a, b)  JOIN_(a, b)
+#define STEP        JOIN(NAME, _step)
+#define FINISH      JOIN(NAME, _finish)
+#define BLOCK       JOIN(NAME, _block)
 
-ALWAYS_INLINE void STEP(uint32_t pixels, uint32_t lanes, const uint32_t *a, uint32_t stride,
-                        const uint32_t *w, uint32_t sum[2][4]) {
-    _Pragma("GCC unroll 8") for (uint32_t i = 0; i < OPS; i++) {
-        uint32_t part[2][4];
-        _Pragma("GCC unroll 4") for (uint32_t r = 0; r < lanes; r++) {
-            uint32_t weights = w[(W_WORDS > 1 ? i : 0) * lanes + r];
-            _Pragma("GCC unroll 2") for (uint32_t p = 0; p < pixels; p++) part[p][r] =
-                SIMD_DOT(A_BITS, A_UNSIGNED, W_BITS, i, a[p * stride + (A_WORDS > 1 ? i : 0)], weights);
+// Add the products that wait.
+INLINED void FINISH(uint32_t pixels, uint32_t lanes, uint32_t sum[MICO_ROWS][4], const uint32_t part[2]) {
+    uint32_t products = lanes * pixels;
+    if (products > 1) SIMD_ADD(sum[(products - 2) % pixels][(products - 2) / pixels], part[0]);
+    SIMD_ADD(sum[pixels - 1][lanes - 1], part[products > 1]);
+}
+
+// One step, product by product: loads first, then the two sums that the step before left in `part`, then
+// products with the sum of the product two before between any two. So no product comes within two
+// instructions of a load, and no result is used at once. Leaves its last two products in `part` (of a single
+// row and lane, the last).
+INLINED void STEP(uint32_t pixels, uint32_t lanes, const uint32_t *a, uint32_t stride, const uint32_t *w,
+                  uint32_t sum[MICO_ROWS][4], uint32_t part[2]) {
+    uint32_t act[MICO_ROWS], weight[4], products = lanes * pixels;
+    UNROLLED(8)
+    for (uint32_t i = 0; i < OPS; i++) {
+        if (i == 0 || A_WORDS > 1) {
+            UNROLLED(2)
+            for (uint32_t p = 0; p < pixels; p++) SIMD_LOAD(act[p], a[p * stride + i]);
         }
-        _Pragma("GCC unroll 4") for (uint32_t r = 0; r < lanes; r++)
-            _Pragma("GCC unroll 2") for (uint32_t p = 0; p < pixels; p++) sum[p][r] += part[p][r];
+        if (i == 0 || W_WORDS > 1) {
+            UNROLLED(4)
+            for (uint32_t r = 0; r < lanes; r++) SIMD_LOAD(weight[r], w[i * lanes + r]);
+        }
+        FINISH(pixels, lanes, sum, part);
+        UNROLLED(8)
+        for (uint32_t j = 0; j < products; j++) {
+            if (j >= 2) SIMD_ADD(sum[(j - 2) % pixels][(j - 2) / pixels], part[j & 1]);
+            SIMD_DOT(part[j & 1], A_BITS, A_UNSIGNED, W_BITS, i, act[j % pixels], weight[j / pixels]);
+        }
     }
 }
 
-// `lanes` rows of weights, interleaved word by word.
-ALWAYS_INLINE void BLOCK(uint32_t pixels, uint32_t lanes, const uint32_t *a, const uint32_t *w,
-                         uint32_t steps, const int32_t *bias, uint32_t offset, int32_t *acc,
-                         uint32_t outputs) {
-    uint32_t sum[2][4];
+// `lanes` rows of weights, interleaved word by word. Sums wrap: only the last one has to fit int32.
+INLINED void BLOCK(uint32_t pixels, uint32_t lanes, const uint32_t *a, const uint32_t *w, uint32_t steps,
+                   const int32_t *bias, uint32_t offset, int32_t *acc, uint32_t outputs) {
+    uint32_t sum[MICO_ROWS][4], part[2] = {0, 0};
     uint32_t stride = steps * A_WORDS;
-    _Pragma("GCC unroll 4") for (uint32_t r = 0; r < lanes; r++)
-        _Pragma("GCC unroll 2") for (uint32_t p = 0; p < pixels; p++) sum[p][r] =
-            (bias ? (uint32_t)bias[r] : 0) - offset;
-
-    for (; steps >= UNROLL; steps -= UNROLL) {
-        _Pragma("GCC unroll 4") for (uint32_t u = 0; u < UNROLL; u++)
-            STEP(pixels, lanes, a + u * A_WORDS, stride, w + u * W_WORDS * lanes, sum);
-        a += UNROLL * A_WORDS;
-        w += UNROLL * W_WORDS * lanes;
-    }
-    if (UNROLL > 1) {
-        for (; steps > 0; steps--) {
-            STEP(pixels, lanes, a, stride, w, sum);
-            a += A_WORDS;
-            w += W_WORDS * lanes;
-        }
+    UNROLLED(4)
+    for (uint32_t r = 0; r < lanes; r++) {
+        UNROLLED(2)
+        for (uint32_t p = 0; p < pixels; p++) sum[p][r] = (bias ? (uint32_t)bias[r] : 0) - offset;
     }
 
-    _Pragma("GCC unroll 4") for (uint32_t r = 0; r < lanes; r++)
-        _Pragma("GCC unroll 2") for (uint32_t p = 0; p < pixels; p++) acc[p * outputs + r] =
-            (int32_t)sum[p][r];
+    for (; steps >= STEPS; steps -= STEPS) {
+        UNROLLED(4)
+        for (uint32_t u = 0; u < STEPS; u++)
+            STEP(pixels, lanes, a + u * A_WORDS, stride, w + u * W_WORDS * lanes, sum, part);
+        a += STEPS * A_WORDS;
+        w += STEPS * W_WORDS * lanes;
+    }
+    if (STEPS > 2 && (steps & 2)) {
+        STEP(pixels, lanes, a, stride, w, sum, part);
+        STEP(pixels, lanes, a + A_WORDS, stride, w + W_WORDS * lanes, sum, part);
+        a += 2 * A_WORDS;
+        w += 2 * W_WORDS * lanes;
+    }
+    if (STEPS > 1 && (steps & 1)) STEP(pixels, lanes, a, stride, w, sum, part);
+    FINISH(pixels, lanes, sum, part);
+
+    UNROLLED(4)
+    for (uint32_t r = 0; r < lanes; r++) {
+        UNROLLED(2)
+        for (uint32_t p = 0; p < pixels; p++) acc[p * outputs + r] = (int32_t)sum[p][r];
+    }
 }
 
 void NAME(const uint32_t *rows, uint32_t pixels, const uint32_t *weights, uint32_t steps, const int32_t *bias,
@@ -90,12 +114,12 @@ void NAME(const uint32_t *rows, uint32_t pixels, const uint32_t *weights, uint32
 #undef A_WORDS
 #undef W_WORDS
 #undef OPS
-#undef UNROLL
-#undef STEP
-#undef BLOCK
-#undef JOIN
+#undef STEPS
 #undef JOIN_
-#undef ALWAYS_INLINE
+#undef JOIN
+#undef STEP
+#undef FINISH
+#undef BLOCK
 #undef NAME
 #undef A_BITS
 #undef A_UNSIGNED

@@ -1,6 +1,7 @@
 // Dot products with 4-bit weights, for every activation format.
 #include "mico_kernels.h"
 #include "mico_simd.h"
+#include "inline.h"
 
 #define NAME       mico_dot_s8_w4
 #define A_BITS     8

@@ -4,6 +4,7 @@
 
 #include "bits.h"
 #include "mico_kernels.h"
+#include "inline.h"
 
 // Format of an output and where its next element goes; elements wait in the writer until their word is full.
 struct output {
@@ -24,19 +25,26 @@ void output_store_uniform(struct output *out, const int32_t *acc, struct mico_sc
 // Write what waits for its word to be full.
 void output_end(struct output *out);
 
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
+// Append `count` rescaled integers, clamped; of {-1, +1} the sign counts.
+void output_store_plain(struct output *out, const int32_t *values, uint32_t count);
 
-// (acc * multiplier + 2^(shift-1)) >> shift, saturated to int32. From shift 33 on neither the rounding bit
-// nor the result touches the product's low word: one mulh does.
-ALWAYS_INLINE int32_t rescale(int32_t acc, int32_t multiplier, int32_t shift) {
-    int64_t product = (int64_t)acc * multiplier;
-    if (shift > 32) return ((int32_t)(product >> 32) + (1 << (shift - 33))) >> (shift - 32);
+// (product + 2^(shift-1)) >> shift, saturated to int32.
+INLINED int32_t round_shift(int64_t product, int32_t shift) {
     int64_t y = (product + ((int64_t)1 << (shift - 1))) >> shift;
     return y > INT32_MAX ? INT32_MAX : y < INT32_MIN ? INT32_MIN : (int32_t)y;
 }
 
+// The same of acc * multiplier. From shift 33 on neither the rounding bit nor the result touches the
+// product's low word, so that one high product does; the generator normalises multipliers so that nearly all
+// layers get there.
+INLINED int32_t rescale(int32_t acc, int32_t multiplier, int32_t shift) {
+    int64_t product = (int64_t)acc * multiplier;
+    if (__builtin_expect(shift > 32, 1)) return (((int32_t)(product >> 32) >> (shift - 33)) + 1) >> 1;
+    return round_shift(product, shift);
+}
+
 // Stored code of y in a format below 32 bits other than {-1, +1}.
-ALWAYS_INLINE uint32_t clamp_code(int32_t y, uint32_t bits, uint32_t is_signed) {
+INLINED uint32_t clamp_code(int32_t y, uint32_t bits, uint32_t is_signed) {
     int32_t low = is_signed ? -(1 << (bits - 1)) : 0;
     int32_t high = (1 << (bits - is_signed)) - 1;
     if (y < low) y = low;

@@ -216,3 +216,18 @@ def _random_operation(builder: ModelBuilder, rng: np.random.Generator, current: 
     groups = int(rng.choice([g for g in range(1, channels + 1) if channels % g == 0])) if kind == "group" else 1
     outputs = groups * int(rng.integers(1, max(2, 13 // groups)))
     return builder.conv(current, outputs, kernel, stride=stride, padding=padding, groups=groups)
+
+
+def lenet5(weight_bits: int, activation_bits: int, *, seed: int = 5) -> ModelBuilder:
+    """LeNet-5 with random weights of these bits in every layer, unsigned activations; a requant in front below 8 bits."""
+    builder = ModelBuilder(seed, (1, 28, 28), name=f"lenet5_w{weight_bits}a{activation_bits}")
+    form = Format(activation_bits, False)
+    x = "input" if activation_bits == 8 else builder.requant("input", out=form)
+    x = builder.conv(x, 6, (5, 5), padding=(2, 2), weight_bits=weight_bits, out=form)
+    x = builder.pool(OpKind.MAX_POOL, x, (2, 2))
+    x = builder.conv(x, 16, (5, 5), weight_bits=weight_bits, out=form)
+    x = builder.flatten(builder.pool(OpKind.MAX_POOL, x, (2, 2)))
+    for outputs in (120, 84):
+        x = builder.linear(x, outputs, weight_bits=weight_bits, out=form)
+    builder.linear(x, 10, weight_bits=weight_bits, out=Format(32, True))
+    return builder
