@@ -181,13 +181,13 @@ class _Lowering:
 
     def _weighted(self, layer: Layer, source: Tensor) -> None:
         assert layer.weight is not None
+        if not np.isfinite(layer.weight).all() or not (layer.bias is None or np.isfinite(layer.bias).all()):
+            raise QuantError("weights or biases are not finite", where=layer.name)
         bits = self.scheme[layer.name].weight
         given = self.weight_scales.get(layer.name)
         scale = np.asarray(weight_scale(layer.weight, bits) if given is None else given, dtype=np.float64)
         if scale.shape != layer.weight.shape[:1] or not (np.isfinite(scale).all() and (scale > 0).all()):
             raise QuantError(f"weight scales must be positive, of shape {layer.weight.shape[:1]}", where=layer.name)
-        if not np.isfinite(layer.weight).all():
-            raise QuantError("weights are not finite", where=layer.name)
         if layer.bias is not None:
             # Where weights are next to nothing beside the bias, a coarser scale keeps the bias within int32.
             scale = np.maximum(scale, np.abs(layer.bias.astype(np.float64)) / source.scale / 2.0**_HEADROOM_BITS)

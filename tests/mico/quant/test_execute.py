@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,18 @@ def test_reduced_precision_modes_of_the_caller_do_not_leak_in() -> None:
         assert torch.backends.mkldnn.matmul.fp32_precision == "bf16"
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def test_threads_that_run_at_once_do_not_disturb_each_other() -> None:
+    models = [linear(8, Format(8, False), Format(8, True), 300 + seed, seed=seed) for seed in range(4)]
+    inputs = [random_input(np.random.default_rng(7), 300, model.tensors["input"]) for model in models]
+    expected = [model.run(x) for model, x in zip(models, inputs, strict=True)]
+    threads = torch.get_num_threads()
+    with ThreadPoolExecutor(4) as pool:
+        results = pool.map(lambda pair: pair[0].run(pair[1], batch=16), zip(models * 3, inputs * 3, strict=True))
+        for logits, wanted in zip(results, expected * 3, strict=True):
+            np.testing.assert_array_equal(logits, wanted)
+    assert torch.get_num_threads() == threads
 
 
 def test_batch_size_does_not_change_results() -> None:
