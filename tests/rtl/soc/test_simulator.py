@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -188,7 +189,7 @@ def test_it_never_outlives_its_parent(soc, compile_program, tmp_path, eventually
 
         def gone() -> bool:
             try:
-                state = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0]
+                state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
             except FileNotFoundError:
                 return True
             return state == "Z"
@@ -226,7 +227,11 @@ def test_killed_simulator_leaves_a_closed_pty(soc, compile_program, simulate):
     simulator.read_until(b"ready\n")
     simulator.process.send_signal(signal.SIGKILL)
     simulator.process.wait(10)
-    with pytest.raises(OSError, match=r".*"):
+
+    def ask():
         for _ in range(3):
             simulator.console.write(b"c")
             simulator.console.read(1)
+
+    with pytest.raises(OSError, match=r"(?i)input/output|disconnected|write failed|closed"):
+        ask()

@@ -1,4 +1,4 @@
-"""Bus-level model of a cacheless VexiiRiscv core: issues what its plugins issue, checks that every answer is due and in order."""
+"""Bus-level model of a cacheless VexiiRiscv core: issues what it issues, checks that answers are due and in order."""
 
 from __future__ import annotations
 
