@@ -26,6 +26,9 @@ __all__ = ["FakeQuantNet", "fake_quantise"]
 _SIGN_WINDOW = 3.0
 """A {-1, +1} value passes its gradient on while it is within so many scales of zero."""
 
+_ZERO = 1e-5
+"""Accumulators are often 0, whose sign is +1; their float imitation may be so many scales below."""
+
 
 class _Multilevel(torch.autograd.Function):
     """``scale * clamp(floor(x / scale + 1/2), qmin, qmax)``: round half up, as the integers do."""
@@ -50,11 +53,11 @@ class _Multilevel(torch.autograd.Function):
 
 
 class _Sign(torch.autograd.Function):
-    """``+scale`` where x >= 0, else ``-scale``."""
+    """``+scale`` where x >= -tolerance * scale, else ``-scale``."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor, gradient_scale: float) -> Tensor:
-        positive = x >= 0
+    def forward(ctx: Any, x: Tensor, scale: Tensor, tolerance: float, gradient_scale: float) -> Tensor:
+        positive = x >= -tolerance * scale
         ctx.save_for_backward(positive, x.abs() <= _SIGN_WINDOW * scale, scale)
         ctx.gradient_scale = gradient_scale
         return torch.where(positive, scale, -scale)
@@ -64,7 +67,7 @@ class _Sign(torch.autograd.Function):
         (grad,) = grads
         positive, near, scale = ctx.saved_tensors
         grad_scale = torch.where(positive, grad, -grad).sum_to_size(scale.shape)
-        return grad * near, grad_scale * ctx.gradient_scale, None
+        return grad * near, grad_scale * ctx.gradient_scale, None, None
 
 
 class _RoundBias(torch.autograd.Function):
@@ -79,7 +82,7 @@ class _RoundBias(torch.autograd.Function):
         return grads[0], None
 
 
-def fake_quantise(x: Tensor, scale: Tensor, form: Format) -> Tensor:
+def fake_quantise(x: Tensor, scale: Tensor, form: Format, tolerance: float = 0.0) -> Tensor:
     """*x* on the grid of *form* with *scale*, differentiable in both.
 
     Parameters
@@ -88,10 +91,12 @@ def fake_quantise(x: Tensor, scale: Tensor, form: Format) -> Tensor:
         Any shape.
     scale
         Positive; a shape that broadcasts to that of *x*: ``()`` for a tensor, ``(OC, 1, ...)`` for weights.
+    tolerance
+        Values of a {-1, +1} tensor that are so many scales below zero still give +1.
     """
     gradient_scale = 1 / math.sqrt(x.numel() / scale.numel() * form.qmax)
     if form.binary:
-        return _apply(_Sign, x, scale, gradient_scale)
+        return _apply(_Sign, x, scale, tolerance, gradient_scale)
     return _apply(_Multilevel, x, scale, form.qmin, form.qmax, gradient_scale)
 
 
@@ -149,7 +154,7 @@ class FakeQuantNet(nn.Module):
         def read(name: str) -> Tensor:
             if name not in ready:
                 form = self._model.tensors[name].format
-                ready[name] = fake_quantise(values[name], self._scale(name), form)
+                ready[name] = fake_quantise(values[name], self._scale(name), form, _ZERO)
             return ready[name]
 
         for op in self._model.ops:
