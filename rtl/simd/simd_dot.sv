@@ -10,12 +10,14 @@ module simd_dot (
 );
 
   logic        a_signed;
+  logic        nonzero;
   logic [31:0] sum;
 
   assign a_signed = ~a_unsigned_i;
 
   always_comb begin
-    sum = '0;
+    nonzero = 1'b0;
+    sum     = '0;
     if (enable_i) begin
       unique case (lane_width_i)
         simd_pkg::Width8: begin
@@ -34,9 +36,11 @@ module simd_dot (
           end
         end
         simd_pkg::Width1: begin
-          // {0, 1} activations: ones under +1 less ones under -1. {-1, +1}: agreements less disagreements.
-          if (a_unsigned_i) sum = 32'($countones(a_i & ~w_i)) - 32'($countones(a_i & w_i));
-          else              sum = 32'd32 - (32'($countones(a_i ^ w_i)) << 1);
+          // A product is {negative, non-zero}: only a plain activation can be 0.
+          for (int i = 0; i < 32; i++) begin
+            nonzero = a_unsigned_i ? a_i[i] : 1'b1;
+            sum += 32'($signed({nonzero & (w_i[i] ^ (a_signed & a_i[i])), nonzero}));
+          end
         end
         default: sum = '0;
       endcase
