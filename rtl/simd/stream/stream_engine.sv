@@ -65,7 +65,7 @@ module stream_engine
 
   logic            run_busy_q, run_active, run_rd_valid, run_pop, starving, abort_q, run_fail;
   logic [29:0]     run_rd_addr;
-  logic            read, select, dot, acc, first, place, result, result_last;
+  logic            read, select, dot, acc, first, place, last_sent, result, result_last;
   logic [RowW-1:0] row;
   logic [4:0]      part;
   logic [31:0]     weights, mask, bias;
@@ -275,7 +275,6 @@ module stream_engine
   logic        pack_ready, code_valid, code_taken, code_last, requant_busy, wide;
   logic [31:0] code, acc_out;
   logic [2:0]  code_lane;
-  logic        last_sent;
 
   assign place     = (rows_out_q != 2'd2) & pack_ready;
   assign row_done  = (held_q != '0) & advance & (lane_q == lanes_on - 3'd1);

@@ -71,7 +71,7 @@ module stream_gather
   logic [16:0] left_q;
   logic [15:0] i_q, j_q;
   logic [2:0]  lane_q;
-  logic        last_col, last_row, last_lane, walking, advance, run_end, lane_end;
+  logic        single_q, last_col, last_row, last_lane, walking, advance, run_end, lane_end;
 
   logic [31:0] margin;                              // bits from x to the next edge of the image
   logic [5:0]  to_edge, to_word, to_end, count_a, count;
@@ -105,11 +105,11 @@ module stream_gather
 
   assign last_col  = j_q == cols_i - 16'd1;
   assign last_row  = i_q == rows_i - 16'd1;
-  assign last_lane = single_i_q | (lane_q == lanes_on_i - 3'd1);
+  assign last_lane = single_q | (lane_q == lanes_on_i - 3'd1);
   assign run_end   = left_q == 17'(count);
   assign lane_end  = run_end & last_col & last_row;
 
-  logic        single_i_q, full;
+  logic        full;
   logic [PtrW:0] chunks_q;
   assign full       = chunks_q[PtrW];
   assign rd_valid_o = walking & ~padding & ~full;
@@ -148,7 +148,7 @@ module stream_gather
       i_q         <= '0;
       j_q         <= '0;
       lane_q      <= single_i ? lane_i : 3'd0;
-      single_i_q  <= single_i;
+      single_q  <= single_i;
     end else if (advance) begin
       addr_q <= addr_q + 35'(count);
       x_q    <= x_q + 32'(count);
