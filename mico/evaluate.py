@@ -1,4 +1,4 @@
-"""The Graph computed in float32 with torch: what tracing is checked against and what calibration looks at."""
+"""The Graph computed in floating point with torch: what tracing is checked against and what calibration looks at."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["evaluate"]
 
 
 def evaluate(graph: Graph, x: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Every tensor of *graph* on the real-valued input *x* ``(N, C, H, W)``.
+    """Every tensor of *graph* on the real-valued input *x* ``(N, C, H, W)``, computed in the precision of *x*.
 
     Returns
     -------
-    Dict from tensor name to ``(N, ...)`` float32, ``"input"`` included; the network's output is ``graph.output``.
+    Dict from tensor name to ``(N, ...)``, ``"input"`` included; the network's output is ``graph.output``.
     """
-    values = {"input": x.to(torch.float32)}
+    values = {"input": x}
     with torch.no_grad():
         for layer in graph.layers:
             result = _compute(layer, [values[name] for name in layer.inputs])
@@ -27,8 +27,8 @@ def evaluate(graph: Graph, x: torch.Tensor) -> dict[str, torch.Tensor]:
 
 def _compute(layer: Layer, inputs: list[torch.Tensor]) -> torch.Tensor:
     x = inputs[0]
-    weight = None if layer.weight is None else torch.from_numpy(layer.weight)
-    bias = None if layer.bias is None else torch.from_numpy(layer.bias)
+    weight = None if layer.weight is None else torch.from_numpy(layer.weight).to(x.dtype)
+    bias = None if layer.bias is None else torch.from_numpy(layer.bias).to(x.dtype)
     match layer.kind:
         case OpKind.CONV2D:
             assert weight is not None

@@ -173,7 +173,7 @@ def _needed(graph: fx.Graph, module: nn.Module) -> list[fx.Node]:
 
 
 def _verify(graph: Graph, x: torch.Tensor, expected: Any, where: str) -> None:
-    actual = evaluate(graph, x.cpu())[graph.output]
+    actual = evaluate(graph, x.to("cpu", torch.float32))[graph.output]
     reference = expected.detach().to("cpu", torch.float32).reshape(actual.shape)
     worst = float((actual - reference).abs().max())
     limit = _TOLERANCE * max(1.0, float(reference.abs().max()))

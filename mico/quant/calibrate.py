@@ -25,6 +25,7 @@ TRANSPARENT = (OpKind.MAX_POOL, OpKind.FLATTEN)
 
 _SAMPLES = 1 << 17  # values looked at per tensor
 _BINS = 2048
+_BATCH = 64  # images computed at a time
 _UNUSED_SCALE = 1 / 256  # of a tensor that is zero throughout: any positive number
 
 
@@ -135,21 +136,36 @@ def calibrate(
         raise UsageError(f"input_scale must be positive, not {input_scale}")
     roots = _roots(graph)
     signs = _signs(graph, input_signed)
-    values = evaluate(graph, torch.from_numpy(images.astype(np.float32)) * input_scale)
-    rng = np.random.default_rng(seed)
-    scales: dict[str, dict[int, float]] = {}
-    for root in dict.fromkeys(roots.values()):
-        seen = np.concatenate([values[name].numpy().ravel() for name in _read(graph, roots, root)])
-        if not np.isfinite(seen).all():
-            raise QuantError("is not finite on the calibration images", where=f"tensor {root}")
-        if len(seen) > _SAMPLES:
-            seen = rng.choice(seen, _SAMPLES, replace=False)
-        scales[root] = {bits: mse_scale(seen, Format(bits, signs[root])) for bits in BITS}
+    scales = {
+        root: {bits: mse_scale(seen, Format(bits, signs[root])) for bits in BITS}
+        for root, seen in _sample(graph, images * input_scale, roots, np.random.default_rng(seed)).items()
+    }
     scales["input"][8] = float(input_scale)
     for layer in graph.quantisable:
         copy, source = f"{layer.name}__in", roots[layer.inputs[0]]
         roots[copy], signs[copy], scales[copy] = copy, signs[source], scales[source]
     return Calibration(scales, signs, roots, float(input_scale))
+
+
+def _sample(
+    graph: Graph, x: NDArray[np.float64], roots: Mapping[str, str], rng: np.random.Generator
+) -> dict[str, NDArray[np.float64]]:
+    """Values that are read of every root: all, or as many as are looked at, drawn evenly from all batches.
+
+    In float64, so that the scales do not depend on the order in which a machine sums.
+    """
+    read = {root: _read(graph, roots, root) for root in dict.fromkeys(roots.values())}
+    parts: dict[str, list[NDArray[np.float64]]] = {root: [] for root in read}
+    starts = range(0, len(x), _BATCH)
+    for start in starts:
+        values = evaluate(graph, torch.from_numpy(x[start : start + _BATCH]))
+        for root, names in read.items():
+            seen = np.concatenate([values[name].numpy().ravel() for name in names])
+            if not np.isfinite(seen).all():
+                raise QuantError("is not finite on the calibration images", where=f"tensor {root}")
+            share = -(-_SAMPLES // len(starts))
+            parts[root].append(seen if len(seen) <= share else seen[rng.integers(len(seen), size=share)])
+    return {root: np.concatenate(drawn) for root, drawn in parts.items()}
 
 
 def mse_scale(values: NDArray[np.floating], form: Format) -> float:
@@ -159,7 +175,7 @@ def mse_scale(values: NDArray[np.floating], form: Format) -> float:
     if top == 0.0:
         return _UNUSED_SCALE
     if form.binary:
-        return float(magnitudes.mean())
+        return float(np.float32(magnitudes.mean()))
     counts, edges = np.histogram(values, bins=_BINS)
     centres = (edges[:-1] + edges[1:])[counts > 0] / 2
     weights = counts[counts > 0].astype(np.float64)
@@ -170,7 +186,7 @@ def mse_scale(values: NDArray[np.floating], form: Format) -> float:
 
     widest = top / form.qmax * 1.05
     coarse = min(widest * np.geomspace(0.02, 1.0, 41), key=error)
-    return float(min(coarse * np.linspace(0.95, 1.05, 15), key=error))
+    return float(np.float32(min(coarse * np.linspace(0.95, 1.05, 15), key=error)))
 
 
 def _roots(graph: Graph) -> dict[str, str]:

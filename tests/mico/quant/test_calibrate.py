@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,26 @@ def test_calibration_is_deterministic_and_its_digest_sees_every_scale() -> None:
     assert again.digest() == calibration.digest()
 
 
+def test_scales_do_not_depend_on_the_number_of_threads() -> None:
+    graph = trace(lenet5.build(0), lenet5.INPUT_SHAPE)
+    x = np.random.default_rng(2).integers(0, 256, (100, *lenet5.INPUT_SHAPE)).astype(np.uint8)
+    threads = torch.get_num_threads()
+    digests = set()
+    for count in (1, 2, 3):
+        torch.set_num_threads(count)
+        digests.add(calibrate(graph, x).digest())
+    torch.set_num_threads(threads)
+    assert len(digests) == 1
+
+
+def test_values_that_are_not_finite_are_refused_by_tensor() -> None:
+    graph, x = prepared("mlp")
+    weight = np.full_like(graph.layers[0].weight, np.inf)
+    huge = replace(graph, layers=(replace(graph.layers[0], weight=weight), *graph.layers[1:]))
+    with pytest.raises(QuantError, match="tensor layer_0: is not finite"):
+        calibrate(huge, x)
+
+
 def test_wrong_images_and_scales_are_refused() -> None:
     graph, x = prepared("mlp")
     for bad in (x.astype(np.float32), x.astype(np.int8), x[:, :5], x[:0]):
@@ -123,5 +144,7 @@ def test_lenet5_is_calibrated_in_less_than_two_seconds() -> None:
         start = time.perf_counter()
         calibrate(graph, x)
         seconds.append(time.perf_counter() - start)
+        if seconds[-1] < 2:
+            break
     assert min(seconds) < 2, seconds
     assert torch.get_num_threads() >= 1
