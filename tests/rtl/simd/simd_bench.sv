@@ -1,7 +1,7 @@
 // Streams a file of vectors through LANES units in parallel, one record a unit and clock, and compares every result.
 // A record is four big-endian words: function id, rs1, rs2, expected result. File: +vectors=PATH.
 module simd_bench #(
-  parameter int unsigned LANES = 4
+  parameter int unsigned LANES = 2
 ) (
   input  logic         clk_i,
   input  logic         rst_ni,
