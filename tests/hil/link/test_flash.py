@@ -66,6 +66,14 @@ def test_a_bad_line_is_recovered_from(tmp_path: Path, faults: Faults, seed: int,
     assert ram[: len(IMAGE)] == IMAGE
 
 
+def test_what_was_lost_is_sent_again(tmp_path: Path):
+    report, ram = send(tmp_path, Faults(drop=5e-4), 0)
+    assert isinstance(report, FlashReport)
+    assert report.resent >= 3
+    assert ram is not None
+    assert ram[: len(IMAGE)] == IMAGE
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_hopeless_line_ends_in_an_error_and_never_in_a_wrong_image(tmp_path: Path, seed: int):
     started = time.monotonic()
@@ -102,9 +110,12 @@ def test_an_empty_image_is_refused(tmp_path: Path):
 
 
 def test_an_entry_outside_the_image_is_refused_by_the_device(tmp_path: Path):
-    with FaultyLine([host_loader(), tmp_path / "ram"], Faults(), 0) as line, open_port(line.url) as port:
-        with pytest.raises(FlashError, match="entry"):
-            flash(port, IMAGE, base=BASE, entry=BASE + 65532, timeout_s=1)
+    with (
+        FaultyLine([host_loader(), tmp_path / "ram"], Faults(), 0) as line,
+        open_port(line.url) as port,
+        pytest.raises(FlashError, match="entry"),
+    ):
+        flash(port, IMAGE, base=BASE, entry=BASE + 65532, timeout_s=1)
     assert not (tmp_path / "ram").exists()
 
 

@@ -14,10 +14,7 @@ text = st.binary(max_size=20).filter(lambda b: 0xA5 not in b)
 
 
 def test_bytes_of_a_known_frame():
-    assert (
-        Frame(FrameType.ACK, 3).encode().hex()
-        == "a55a4103000000000000" + "9fc0"[0:0] + Frame(FrameType.ACK, 3).encode()[-2:].hex()
-    )
+    assert Frame(FrameType.DATA, 3, 0x40000400, b"ab").encode().hex() == "a55a44030200000400406162a07c"
     with pytest.raises(UsageError):
         Frame(FrameType.DATA, 0, 0, bytes(1025)).encode()
 
