@@ -164,8 +164,9 @@ def plot(result: Result, path: Path) -> None:
     axes.annotate(
         f"{best['cycles'] / result.int8['cycles']:.2f}x cycles, {100 * best['accuracy_test']:.2f} % on test",
         (best["cycles"] / 1e6, best["accuracy_val"]),
-        xytext=(8, -16),
+        xytext=(-8, -18),
         textcoords="offset points",
+        ha="right",
         fontsize=9,
     )
     # Accuracies differ in the error's digits: equal steps for equal factors of the error.
@@ -179,8 +180,8 @@ def plot(result: Result, path: Path) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda a, _: f"{100 * a:g} %"))
     low, high = accuracy.min(), accuracy.max()
-    axes.set_ylim(max(0.0, low - 0.15 * (1 - low)), high + 0.5 * (1 - high))
-    axes.set_xlim(0, 1.06 * mega.max())
+    axes.set_ylim(max(0.0, low - 0.15 * (1 - low) - 1e-3), high + 0.5 * (1 - high) + 1e-4)
+    axes.set_xlim(0.7 * mega.min(), mega.max() + 0.04 * (mega.max() - 0.7 * mega.min()))
     axes.set_xlabel("measured latency (million cycles)")
     axes.set_ylabel("accuracy on validation")
     axes.set_title(f"{result.model} on {result.dataset}: accuracy over measured latency", fontsize=11)

@@ -14,91 +14,30 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, RowMapping, create_engine, delete, event, func, insert, inspect, select, update
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
 from hil import schema as t
+from hil.database import Database
+from hil.records import Evaluation, Measurement, check_run, status_of
 from hil.targets.base import LayerCycles, Program, Provenance, Run, Target
 from mico.errors import (
-    DeviceError,
-    FlashError,
-    MeasurementError,
     MicoError,
-    ProtocolError,
-    ProtocolTimeout,
     StoreError,
-    ToolError,
 )
 
 __all__ = ["Evaluation", "Measurement", "Store", "status_of"]
 
-BUSY_TIMEOUT_S = 30.0
 LEASE_S = 1800.0
 """How long a claim from another machine is believed; on this one the process is looked for instead."""
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """A Run with everything needed to trust it; ``cached`` if it was looked up rather than run."""
-
-    key: str
-    provenance: Mapping[str, Any]
-    cycles: int
-    samples: tuple[int, ...]
-    layers: tuple[LayerCycles, ...]
-    outputs: tuple[int, ...]
-    flash_bytes: int
-    ram_bytes: int
-    toolchain: str
-    tools: Mapping[str, str]
-    created: float
-    cached: bool
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """One scheme of a campaign. ``accuracy`` and ``cycles`` are numbers if ``status == "ok"``; else cycles is None."""
-
-    position: int
-    stage: str
-    scheme: Mapping[str, Mapping[str, int]]
-    method: str | None
-    accuracy: float | None
-    cycles: int | None
-    predicted_cycles: float | None
-    program: str | None
-    measurement: str | None
-    status: str
-    error: str | None
-    seconds: float | None = None
-    layers: tuple[LayerCycles, ...] = ()
-    flash_bytes: int | None = None
-    ram_bytes: int | None = None
-
-
-def status_of(error: MicoError) -> str:
-    """Status column of a failure, from the most to the least specific type."""
-    table: tuple[tuple[type[MicoError], str], ...] = (
-        (ProtocolTimeout, "timeout"),
-        (ProtocolError, "protocol"),
-        (FlashError, "flash"),
-        (DeviceError, "device"),
-        (MeasurementError, "wrong"),
-        (ToolError, "build"),
-    )
-    return next((name for kind, name in table if isinstance(error, kind)), "failed")
-
-
-class Store:
+class Store(Database):
     """The measurement store.
 
     Parameters
@@ -109,70 +48,8 @@ class Store:
     Raises
     ------
     StoreError
-        Not a database, damaged, locked, read-only, full, or written by a newer version.
+        As :class:`hil.database.Database`.
     """
-
-    def __init__(self, where: str | os.PathLike[str]) -> None:
-        text = os.fspath(where)
-        self.where = text
-        if "://" in text:
-            url = text
-        else:
-            path = Path(text).absolute()
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise StoreError(f"cannot make the store's folder: {error}", where=text) from error
-            url = f"sqlite:///{path}"
-        try:
-            self._engine = create_engine(url, poolclass=NullPool)
-        except Exception as error:
-            raise StoreError(f"cannot open: {error}", where=text, cure="expected a path or a database URL") from error
-        if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _configure_sqlite)
-            event.listen(self._engine, "begin", _begin_sqlite)
-        self._prepare()
-
-    # ---------------------------------------------------------------- connections
-
-    @contextmanager
-    def _read(self) -> Iterator[Connection]:
-        with self._guard(), self._engine.connect().execution_options(mico_read=True) as connection:
-            yield connection
-
-    @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        with self._guard(), self._engine.begin() as connection:
-            yield connection
-
-    @contextmanager
-    def _guard(self) -> Iterator[None]:
-        try:
-            yield
-        except DBAPIError as error:
-            what = str(error.orig)
-            raise StoreError(what, where=self.where, cure=_cure(what)) from error
-
-    def _prepare(self) -> None:
-        with self._read() as connection:
-            if self._engine.dialect.name == "sqlite":
-                verdict = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-                if verdict != "ok":
-                    raise StoreError(f"damaged: {verdict}", where=self.where, cure=_cure("malformed"))
-            version = None
-            if inspect(connection).has_table("meta"):
-                version = connection.scalar(select(t.meta.c.value).where(t.meta.c.name == "schema"))
-        if version is None:
-            with self._write() as connection:
-                t.metadata.create_all(connection)
-                if connection.scalar(select(t.meta.c.value).where(t.meta.c.name == "schema")) is None:
-                    connection.execute(insert(t.meta).values(name="schema", value=str(t.SCHEMA_VERSION)))
-        elif int(version) != t.SCHEMA_VERSION:
-            raise StoreError(
-                f"schema version {version}, this program reads {t.SCHEMA_VERSION}",
-                where=self.where,
-                cure="use the version that wrote it, or another file",
-            )
 
     # ---------------------------------------------------------------- measurements
 
@@ -230,7 +107,7 @@ class Store:
         try:
             target.flash(program)
             run = target.measure(x[:1], laps=laps, warmup=warmup)
-            _check(run, expected)
+            check_run(run, expected)
         except MicoError as error:
             self._finish(attempt, provenance, program, tools or {}, status_of(error), error=str(error))
             raise
@@ -425,35 +302,6 @@ class Store:
 # -------------------------------------------------------------------- helpers
 
 
-def _configure_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # transactions are begun below, not by the driver
-    connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A writer takes the lock at once: a transaction that reads first could not be retried by SQLite when it must wait.
-    read = connection.get_execution_options().get("mico_read")
-    connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
-
-
-def _cure(message: str) -> str:
-    for part, cure in (
-        ("locked", "another program holds the file: close it and try again"),
-        ("readonly", "make the file and its folder writable, or give another --store"),
-        ("unable to open", "the folder must exist and be writable, or give another --store"),
-        ("disk is full", "free some space; what was reported before is safe"),
-        ("disk I/O", "check the disk; what was reported before is safe if the file can be read"),
-        ("not a database", "it is some other file: give another --store"),
-        ("malformed", "move the file away, or try `sqlite3 FILE .recover`"),
-    ):
-        if part in message:
-            return cure
-    return ""
-
-
 def _born(pid: int) -> int:
     """Start time of a process in clock ticks since boot; 0 if there is none."""
     try:
@@ -489,20 +337,3 @@ def _measurement(row: RowMapping, *, cached: bool) -> Measurement:
 
 def _fresh(measurement: Measurement) -> Measurement:
     return Measurement(**{**measurement.__dict__, "cached": False})
-
-
-def _check(run: Run, expected: NDArray[np.int32] | None) -> None:
-    """Refuse a run that cannot be trusted."""
-    if run.cycles <= 0 or not run.samples:
-        raise MeasurementError(f"{run.cycles} cycles from {len(run.samples)} laps is not a measurement")
-    total = sum(layer.cycles for layer in run.layers)
-    if abs(total - run.cycles) > 0.01 * run.cycles:
-        raise MeasurementError(
-            f"layers add up to {total} cycles, the whole inference takes {run.cycles}",
-            cure="they must agree within 1 %: is a layer missing from the firmware's table?",
-        )
-    if expected is not None and not np.array_equal(run.outputs.ravel(), expected.ravel()):
-        raise MeasurementError(
-            f"the target computed {run.outputs.ravel().tolist()}, expected {expected.ravel().tolist()}",
-            cure="kernel, generated code or flashing is wrong; the latency of a wrong answer is not kept",
-        )

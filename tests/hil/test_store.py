@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hil import store as store_module
+from hil import database
 from hil.store import Evaluation, Store, status_of
 from mico.errors import DeviceError, MeasurementError, ProtocolTimeout, StoreError
 from mico.graph import OpKind
@@ -283,7 +283,7 @@ def test_damaged_database_names_a_cure(store: Store, target: Any) -> None:
 
 
 def test_locked_database_names_a_cure(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
     with sqlite3.connect(store.where, isolation_level=None) as raw:
         raw.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match="locked"):
@@ -294,13 +294,13 @@ def test_locked_database_names_a_cure(store: Store, monkeypatch: pytest.MonkeyPa
 
 def test_full_database_names_a_cure(store: Store, target: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     before = store.measure_once(target, double.build(one_layer()), X)
-    configure = store_module._configure_sqlite
+    configure = database._configure_sqlite
 
     def small(connection: Any, record: Any) -> None:
         configure(connection, record)
         connection.execute("PRAGMA max_page_count = 1")  # SQLite clamps this to the present size
 
-    monkeypatch.setattr(store_module, "_configure_sqlite", small)
+    monkeypatch.setattr(database, "_configure_sqlite", small)
     full = Store(store.where)
     with pytest.raises(StoreError, match="free some space"):
         full.campaign({"padding": "x" * 100_000})
@@ -313,6 +313,11 @@ def test_read_only_store_reads_and_names_a_cure_on_writing(store: Store, target:
     assert frozen.lookup(before.key) is not None
     with pytest.raises(StoreError, match="writable"):
         frozen.campaign({"seed": 1})
+
+
+def test_nonsense_url_names_a_cure() -> None:
+    with pytest.raises(StoreError, match="database URL"):
+        Store("nosuchdatabase://somewhere")
 
 
 def test_folder_as_store_names_a_cure(tmp_path: Path) -> None:
