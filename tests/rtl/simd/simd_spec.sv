@@ -14,7 +14,7 @@ module simd_spec (
     begin
       top = word << (6'd32 - bits - low);
       if (plain)             value = $unsigned(top) >> (6'd32 - bits);
-      else if (bits == 6'd1) value = top[31] ? -32'd1 : 32'd1;
+      else if (bits == 6'd1) value = {{31{top[31]}}, 1'b1};  // -1 or +1
       else                   value = top >>> (6'd32 - bits);
     end
   endfunction

@@ -17,6 +17,7 @@ import pytest
 
 from hil.harness.runner import ROOT, read_file_list
 from hil.harness.simd_model import Encoding, encodings
+from mico.quant.scheme import BITS
 
 HERE = Path(__file__).parent
 SOURCES = read_file_list(ROOT / "rtl" / "simd" / "simd.f")
@@ -90,7 +91,8 @@ def test_the_proof_fails_on_a_fault(yosys: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lane", [8, 4, 2, 1])
-def test_every_encoding_is_proved(yosys: str, lane: int) -> None:
-    chosen = [encoding for encoding in encodings() if max(encoding.activation, encoding.weight) == lane]
-    assert prove_encodings(yosys, f"lane{lane}", chosen) == ["SUCCESS"] * len(chosen)
+@pytest.mark.parametrize("weight", BITS)
+@pytest.mark.parametrize("activation", BITS)
+def test_every_encoding_is_proved(yosys: str, activation: int, weight: int) -> None:
+    chosen = [encoding for encoding in encodings() if (encoding.activation, encoding.weight) == (activation, weight)]
+    assert prove_encodings(yosys, f"a{activation}w{weight}", chosen) == ["SUCCESS"] * len(chosen)
