@@ -124,10 +124,10 @@ class _Lowering:
         self.ops: list[IntegerOp] = []
         self.demands = self._demands()
         self.last = graph.layers[-1]
-        if self.last.kind is OpKind.FLATTEN and int(np.prod(self.last.in_shapes[0][1:])) == 1:
-            source = self.last.inputs[0]
-            if source != "input" and len(graph.consumers(source)) == 1:
-                self.last = graph[source]  # a flatten of 1x1 changes nothing
+        while self.last.kind is OpKind.FLATTEN and self.last.inputs[0] != "input":
+            if len(graph.consumers(self.last.inputs[0])) > 1:
+                break
+            self.last = graph[self.last.inputs[0]]  # logits leave in this order anyway
 
     def run(self) -> IntegerModel:
         source = Format(8, self.calibration.signed("input"))
