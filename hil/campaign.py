@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from hil.evaluation import Quantiser, Workbench, identity
+from hil.evaluation import Quantiser, Workbench, context, identity
 from hil.result import Result, evaluation_row, scores, versions
 from hil.store import Evaluation, Store
 from hil.targets.base import Program, Target
@@ -75,7 +75,7 @@ class Settings:
     weight_bits: tuple[int, ...] = BITS
     activation_bits: tuple[int, ...] = BITS
     finalists: int = 2
-    verify_inputs: int = 128
+    verify_inputs: int = 100
 
     def __post_init__(self) -> None:
         if not self.fraction > 0:
@@ -246,10 +246,10 @@ class Campaign:
         self, position: int, stage: str, scheme: Scheme, *, predicted: float | None = None, full: bool = False
     ) -> Evaluation:
         """Evaluate and commit."""
-        context = self._bench.context(self._identity, full=full)
-        evaluation = self._bench.evaluate(position, stage, scheme, context, predicted=predicted, full=full)
+        evaluation = self._bench.evaluate(position, stage, scheme, self._identity, predicted=predicted, full=full)
         assert self._number is not None
-        self.store.save_evaluation(self._number, context, scheme.digest(), evaluation)
+        key = context(self._identity, full=full)
+        self.store.save_evaluation(self._number, key, scheme.digest(), evaluation)
         self._save_state("running")
         return evaluation
 

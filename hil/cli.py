@@ -65,7 +65,7 @@ def search(
     weight_bits: Annotated[str, typer.Option(help="Widths of weights to choose from.")] = "8,4,2,1",
     activation_bits: Annotated[str, typer.Option(help="Widths of activations to choose from.")] = "8,4,2,1",
     finalists: Annotated[int, typer.Option(help="Schemes that are trained fully in the end.")] = 2,
-    verify: Annotated[int, typer.Option(help="Test images compared on the target in the end.")] = 128,
+    verify: Annotated[int, typer.Option(help="Test images compared on the target in the end.")] = 100,
 ) -> None:
     """Search the bits of a network under a latency that is measured."""
     options = {
@@ -128,6 +128,8 @@ def _campaign(model: str, dataset: str, out: Path, store: str, weights: Path | N
     console = Console(stderr=True)
     opened = Store(store)
     data = load(dataset)
+    if not console.is_terminal:
+        console.print(f"training {model} on {data.name}, unless it is cached")
     with console.status(f"training {model} on {data.name}") as status:
 
         def trained(step: int, steps: int, loss: float) -> None:

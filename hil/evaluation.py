@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from hil.store import Evaluation, Measurement, Store, status_of
 from hil.targets.base import Program, Provenance, Target
 from mico.data import Dataset
-from mico.errors import DeviceError, FlashError, MicoError, ProtocolError
+from mico.errors import DeviceError, FlashError, MeasurementError, MicoError, ProtocolError
 from mico.graph import Graph
 from mico.quant.integer import IntegerModel
 from mico.quant.scheme import Scheme
 
-__all__ = ["Quantiser", "Workbench", "identity"]
+__all__ = ["Quantiser", "Workbench", "context", "identity"]
 
 _ROOT = Path(__file__).resolve().parents[1]
 _T = TypeVar("_T")
@@ -72,6 +72,11 @@ def identity(graph: Graph, dataset: Dataset, provenance: Provenance, seed: int) 
     }
 
 
+def context(identity: Mapping[str, Any], *, full: bool) -> str:
+    """Key of an evaluation besides its scheme: the identity, and whether the training is the full one."""
+    return hashlib.sha256(json.dumps({**identity, "full": full}, sort_keys=True).encode()).hexdigest()
+
+
 class Workbench:
     """Carries schemes from bits to a stored measurement on one target.
 
@@ -107,16 +112,12 @@ class Workbench:
         self._open = False
         self.target.close()
 
-    def context(self, identity: Mapping[str, Any], *, full: bool) -> str:
-        """Key of an evaluation besides its scheme; the seed and the length of the training are part of it."""
-        return hashlib.sha256(json.dumps({**identity, "full": full}, sort_keys=True).encode()).hexdigest()
-
     def evaluate(
         self,
         position: int,
         stage: str,
         scheme: Scheme,
-        context: str,
+        identity: Mapping[str, Any],
         *,
         predicted: float | None = None,
         full: bool = False,
@@ -127,10 +128,15 @@ class Workbench:
 
         Parameters
         ----------
-        context
-            As :meth:`context` gives it; the same scheme in the same context is looked up.
+        identity
+            As :func:`identity` gives it; the same scheme under the same identity is looked up.
+
+        Raises
+        ------
+        MeasurementError
+            The target is no longer the one of *identity*.
         """
-        known = self.store.known_evaluation(context, scheme.digest())
+        known = self.store.known_evaluation(context(identity, full=full), scheme.digest())
         if known is not None:
             self.looked_up += 1
             return replace(known, position=position, stage=stage, predicted_cycles=predicted)
@@ -149,6 +155,7 @@ class Workbench:
                 measurement = self.measure(program, model)
             except MicoError as error:
                 return replace(blank, accuracy=accuracy.result(), status=status_of(error), error=str(error))
+            _check_identity(measurement, identity["target"])
             return replace(
                 blank,
                 accuracy=accuracy.result(),
@@ -202,3 +209,13 @@ class Workbench:
                 if attempt == _ATTEMPTS:
                     raise
         raise AssertionError("unreachable")
+
+
+def _check_identity(measurement: Measurement, target: Mapping[str, Any]) -> None:
+    """Refuse to mix targets in one campaign: somebody changed the firmware or the hardware while it ran."""
+    changed = [name for name, value in target.items() if measurement.provenance[name] != value]
+    if changed:
+        raise MeasurementError(
+            f"the target's {' and '.join(changed)} changed while the campaign ran",
+            cure="run again: a changed target is another campaign",
+        )

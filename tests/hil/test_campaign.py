@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,21 @@ def test_wrong_outputs_on_the_target_are_failures(tmp_path: Path) -> None:
     target.infer = lambda x: honest(x) + 1
     with pytest.raises(MeasurementError, match="wrong"):
         run(tmp_path, 4, target=target)
+
+
+def test_target_that_changes_under_a_campaign_ends_it(tmp_path: Path) -> None:
+    """Firmware edited while the campaign runs: its numbers must not be mixed with those before."""
+    target = double.DoubleTarget(tmp_path / "log")
+    honest = target.provenance
+
+    class Editing(Recorder):
+        def evaluated(self, evaluation: Evaluation, replayed: bool) -> None:
+            super().evaluated(evaluation, replayed)
+            if len(self.seen) == 2:
+                target.provenance = lambda program: replace(honest(program), firmware="edited")
+
+    with pytest.raises(MeasurementError, match="target's firmware changed"):
+        run(tmp_path, 6, target=target, observer=Editing())
 
 
 def test_impossible_constraint_says_what_is_possible(tmp_path: Path) -> None:
