@@ -15,6 +15,7 @@ from tests.rtl.simd_stream.script import BUFFER_WORDS, RAM_BASE, Script
 
 WEIGHTS = 4096  # byte of the RAM where weights may begin; results lie behind RESULTS, and before it nothing is written
 RESULTS = 12288
+SOURCE = 1500
 LIMITS = {8: (-128, 127), 4: (-8, 7), 2: (-2, 1)}
 
 
@@ -81,7 +82,7 @@ def add_window(script: Script, config: Config, small: bool = True) -> int:
         y=int(rng.integers(-3, 3)),
         height=int(rng.integers(0, 6)),
         width=int(rng.integers(0, 2 * length + 100)),
-        src_base=RAM_BASE + 1500 + int(rng.integers(0, 500)),
+        src_base=RAM_BASE + SOURCE + int(rng.integers(0, 500)),
     )
     offset, x = int(rng.integers(-2000, 2000)), int(rng.integers(-150, 150))
     if rng.integers(4) == 0:
@@ -98,13 +99,14 @@ def add_window(script: Script, config: Config, small: bool = True) -> int:
 def add_run(script: Script, config: Config, elements: int) -> None:
     """A RUN over at most *elements* per lane, from and to any place, shared bytes included; weights go into the RAM."""
     rng = script.rng
+    elements = min(elements, 32 * 2000 // config.w)
     k = elements if rng.integers(2) else int(rng.integers(1, elements + 1))
     row_words = config.header_words + -(-k * config.w // 32)
     n = int(rng.integers(1, min(40, (RESULTS - WEIGHTS) // 4 // row_words) + 1))
     weights = random_weights(rng, config.w, (n, k))
     stream = weight_stream(weights, config.w, random_headers(rng, config, n, k), lambda bits: int(rng.integers(1 << bits)))
     first = WEIGHTS + 4 * int(rng.integers(0, (RESULTS - WEIGHTS) // 4 - len(stream) + 1))
-    content = rng.integers(0, 256, len(script.memory), dtype=np.uint8)
+    content = rng.integers(0, 256, script.used_bytes, dtype=np.uint8)
     content[first : first + 4 * len(stream)] = stream.view(np.uint8)
     o = config.out_bits
     # Lanes side by side, as the pixels of a tensor; or apart
@@ -120,6 +122,14 @@ def add_run(script: Script, config: Config, elements: int) -> None:
         script.check()
 
 
+def clear_buffers(script: Script) -> None:
+    """Defined content for all lane buffers: after power-up or a GATHER that failed they have none."""
+    script.set(config=0, error=0, rows=1, cols=1, len=32 * BUFFER_WORDS, y=0, height=0)
+    for lane in range(script.model.lanes):
+        script.op(Op.GATHER_LANE, 0, 0, funct3=lane)
+    script.op(Op.GET, 0, Register.OPS)
+
+
 def add_case(script: Script, config: Config, *, small: bool = True) -> None:
     """One random GATHER and RUN with *config*; the lanes in use, stalls, EXPAND and TAIL_ZERO are drawn."""
     rng = script.rng
@@ -132,9 +142,6 @@ def add_case(script: Script, config: Config, *, small: bool = True) -> None:
     if not script.model.error:
         add_run(script, config, elements)
         return
-    # The window left the RAM: both must say so; then the buffers are given defined content again.
+    # The window left the RAM: both must say so.
     script.check()
-    script.set(error=0, rows=1, cols=1, len=32 * BUFFER_WORDS, y=0, height=0)
-    for lane in range(script.model.lanes):
-        script.op(Op.GATHER_LANE, 0, 0, funct3=lane)
-    script.op(Op.GET, 0, Register.OPS)
+    clear_buffers(script)

@@ -6,14 +6,16 @@ import struct
 from pathlib import Path
 
 import numpy as np
+from hil.harness import simd_model
 from hil.harness.runner import ROOT, read_file_list, run_cocotb
 from hil.harness.stream_model import Op, Register, StreamModel, function_id
 from numpy.typing import NDArray
 
 FOLDER = Path(__file__).resolve().parent
 RAM_BASE = 0x4000_0000
-RAM_BYTES = 16384
-BUFFER_WORDS = 512
+RAM_BYTES = 0x1C000
+USED_BYTES = 0x4000
+BUFFER_WORDS = 2048
 BENCH = "bench_cocotb.py"
 
 
@@ -23,13 +25,24 @@ class Script:
     Parameters
     ----------
     rng
-        Fills the RAM of every :meth:`load` without words.
+        Fills the RAM of every :meth:`load` without content.
+    used_bytes
+        What :meth:`load` fills and :meth:`check` compares, from the RAM's beginning.
     """
 
-    def __init__(self, rng: np.random.Generator, lanes: int = 4, ram_bytes: int = RAM_BYTES) -> None:
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        lanes: int = 4,
+        *,
+        used_bytes: int = USED_BYTES,
+        fifo_depth: int = 8,
+    ) -> None:
         self.rng = rng
-        self.memory = np.zeros(ram_bytes, dtype=np.uint8)
+        self.memory = np.zeros(RAM_BYTES, dtype=np.uint8)
         self.model = StreamModel(self.memory, ram_base=RAM_BASE, lanes=lanes, buffer_words=BUFFER_WORDS)
+        self.used_bytes = used_bytes
+        self.fifo_depth = fifo_depth
         self.answers = 0
         self._records: list[bytes] = []
 
@@ -37,12 +50,15 @@ class Script:
         self._records.append(struct.pack(f">{len(words)}I", *(word & 0xFFFF_FFFF for word in words)))
 
     def _ram(self, kind: int) -> None:
-        self._words(kind)
-        self._records.append(self.memory.view("<u4").astype(">u4").tobytes())
+        self._words(kind, self.used_bytes // 4)
+        self._records.append(self.memory[: self.used_bytes].view("<u4").astype(">u4").tobytes())
 
     def command(self, function: int, rs1: int = 0, rs2: int = 0, check: bool = True) -> int:
-        """One command; *check* False writes its answer to the answer file instead of comparing it."""
-        expected = self.model.execute(function, rs1, rs2)
+        """One command of the engine or of version 1; *check* False writes its answer to the answer file instead of comparing it."""
+        if function >> 3 & 0xF:
+            expected = simd_model.dot(function, rs1 & 0xFFFF_FFFF, rs2 & 0xFFFF_FFFF)
+        else:
+            expected = self.model.execute(function, rs1, rs2)
         self._words(1, function, rs1, rs2, expected, int(check))
         self.answers += not check
         return expected
@@ -57,13 +73,17 @@ class Script:
 
     def load(self, content: NDArray[np.uint8] | None = None) -> None:
         """Give the RAM new content, random bytes unless *content* is given for its beginning."""
-        self.memory[:] = self.rng.integers(0, 256, len(self.memory), dtype=np.uint8)
+        self.memory[: self.used_bytes] = self.rng.integers(0, 256, self.used_bytes, dtype=np.uint8)
         if content is not None:
             self.memory[: len(content)] = content
         self._ram(2)
 
+    def reload(self) -> None:
+        """Give the RAM the model's content, after a change of ``memory`` from outside."""
+        self._ram(2)
+
     def check(self) -> None:
-        """Wait, and compare STATUS, OPS and the whole RAM."""
+        """Wait, and compare STATUS, OPS and the RAM."""
         self.op(Op.WAIT)
         self.op(Op.GET, 0, Register.OPS)
         self._ram(3)
@@ -91,7 +111,7 @@ class Script:
                 int(rng.choice([0, 60])),
             )
 
-    def run(self, name: str, *, fifo_depth: int = 8) -> list[int]:
+    def run(self, name: str) -> list[int]:
         """Play the script; returns the answers that were not compared. Raises MeasurementError where the RTL differs."""
         folder = ROOT / "build" / "stream"
         folder.mkdir(parents=True, exist_ok=True)
@@ -100,8 +120,8 @@ class Script:
         answers.unlink(missing_ok=True)
         parameters = {
             "Lanes": self.model.lanes,
-            "BufWords": BUFFER_WORDS,
-            "FifoDepth": fifo_depth,
+            "BufWords": self.model.buffers.shape[1],
+            "FifoDepth": self.fifo_depth,
             "RamBytes": len(self.memory),
         }
         run_cocotb(

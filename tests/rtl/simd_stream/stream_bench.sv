@@ -3,14 +3,14 @@
 //
 // Script (+script=PATH): big-endian words.
 //   1 function rs1 rs2 rd check    a command; check = 1: its answer must be rd; 0: the answer is written to +answers=PATH
-//   2 words...                     load the RAM
-//   3 words...                     compare the RAM
+//   2 n words...                   load the first n words of the RAM
+//   3 n words...                   compare them
 //   4 grant latency ready decoy    per 256: grants, answers taken, withdrawn commands; latency: longest read, in cycles
 module stream_bench #(
   parameter int unsigned Lanes     = 4,
-  parameter int unsigned BufWords  = 512,
+  parameter int unsigned BufWords  = 2048,
   parameter int unsigned FifoDepth = 8,
-  parameter int unsigned RamBytes  = 16384
+  parameter int unsigned RamBytes  = 'h1C000
 ) (
   input  logic        clk_i,
   input  logic        rst_ni,
@@ -31,7 +31,6 @@ module stream_bench #(
   logic [31:0] word;
   logic [31:0] record [5];
   logic [31:0] ram [RamWords];
-  logic [31:0] image [RamWords];
   int unsigned grant_rate, latency, ready_rate, decoy_rate, records, waited, decoy_left;
   logic [31:0] random_q;
   longint      now, last_time, delay;
@@ -101,7 +100,9 @@ module stream_bench #(
 
   // Reads records up to the next command.
   task automatic advance();
-    logic found, same;
+    logic        found, same;
+    int          count;
+    logic [31:0] expected;
     found     = 1'b0;
     while (!found) begin
       records += 1;
@@ -110,14 +111,18 @@ module stream_bench #(
           for (int i = 0; i < 5; i++) record[i] = next_word();
           found = 1'b1;
         end
-        2: bytes = $fread(ram, file);
+        2: begin
+          count = next_word();
+          for (int i = 0; i < count; i++) ram[i] = next_word();
+        end
         3: begin
-          bytes     = $fread(image, file);
+          count     = next_word();
           checked_o = checked_o + 1;
           same      = 1'b1;
-          for (int i = 0; i < int'(RamWords); i++) begin
-            if (image[i] != ram[i]) begin
-              if (same && first_o == '1) $display("record %0d: word %0d is %h, not %h", records, i, ram[i], image[i]);
+          for (int i = 0; i < count; i++) begin
+            expected = next_word();
+            if (expected != ram[i]) begin
+              if (same && first_o == '1) $display("record %0d: word %0d is %h, not %h", records, i, ram[i], expected);
               same = 1'b0;
             end
           end

@@ -1,0 +1,56 @@
+"""Cycles of the engine alone on whole operators, and that they are what the README promises. Seed 7."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hil.harness.stream_model import Config, Op, Out, Register, function_id, weight_stream
+from mico.quant.scheme import BITS
+
+from tests.rtl.simd_stream.random_ops import random_weights
+from tests.rtl.simd_stream.script import RAM_BASE, Script
+
+SIZE = 128
+WEIGHTS, RESULTS = 0x4000, 0xC000
+USED = 0x1C000
+LIMITS = {(8, 8): 155_000, (4, 4): 86_000, (2, 2): 52_000, (1, 1): 35_000}
+
+
+def add_matmul(script: Script, config: Config) -> None:
+    """out[128][128] = a[128][128] * w[128][128], four rows at a time; its BUSY goes to the answers."""
+    rng = script.rng
+    weights = random_weights(rng, config.w, (SIZE, SIZE))
+    headers = np.stack([rng.integers(-1000, 1000, SIZE), rng.integers(1 << 30, 1 << 31, SIZE), np.full(SIZE, 38)], axis=1)
+    stream = weight_stream(weights, config.w, headers[:, : config.header_words])
+    content = rng.integers(0, 256, USED, dtype=np.uint8)
+    content[WEIGHTS : WEIGHTS + 4 * len(stream)] = stream.view(np.uint8)
+    row = SIZE * config.a
+    script.load(content)
+    script.set(config=config.word, k=SIZE, n=SIZE, lanes_on=4, src_base=RAM_BASE, len=row, lane_step=row)
+    script.set(width=row * SIZE, height=1, dst_base=RAM_BASE + RESULTS, dst_stride=SIZE * config.out_bits, busy=0)
+    for first in range(0, SIZE, 4):
+        script.op(Op.GATHER, first * row, first * row)
+        script.op(Op.RUN, RAM_BASE + WEIGHTS, first * SIZE * config.out_bits)
+    script.check()
+    script.command(function_id(Op.GET), 0, Register.BUSY, check=False)
+
+
+def test_matmul_128_of_every_pair(record_property: pytest.RecordProperty) -> None:
+    script = Script(np.random.default_rng(7), used_bytes=USED)
+    pairs = list(product(BITS, BITS))
+    for a, w in pairs:
+        add_matmul(script, Config(a, w))
+        add_matmul(script, Config(a, w, out=Out.PACK, o=a))
+    answers = script.run("matmul")
+    cycles = dict(zip(pairs, answers[::2], strict=True))
+    requantised = dict(zip(pairs, answers[1::2], strict=True))
+    for a, w in pairs:
+        print(f"{a}x{w}: {cycles[a, w]} int32, {requantised[a, w]} requantised")
+    record_property("cycles", cycles)
+    for pair, limit in LIMITS.items():
+        assert cycles[pair] <= limit
+    assert cycles[8, 4] <= 0.6 * cycles[8, 8]
+    assert cycles[8, 2] <= 0.4 * cycles[8, 8]
+    assert cycles[8, 1] <= 0.4 * cycles[8, 8]
