@@ -37,6 +37,9 @@ _FILE_LIST = ROOT / "rtl" / "soc" / "soc.f"
 _MAKE_FLAGS = ("OPT_FAST=-O3", "OPT_GLOBAL=-O3", "OPT_SLOW=-O1")
 _VERILATOR_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--timescale", "1ns/1ps", "--threads", "1")
 _BUILD_TIMEOUT_S = 900
+_TRAIN_CYCLES = 3_000_000
+_TRAIN_TIMEOUT_S = 120
+_LIMIT_EXIT = 5  # of soc_sim at its cycle limit
 
 
 @dataclass(frozen=True)
@@ -127,12 +130,13 @@ class _Inputs:
     rtl: list[Path]
     sim: list[Path]
     netlist: Path
+    train_rom: Path | None
 
 
 def _digest(inputs: _Inputs) -> str:
     facts = [inputs.parameters, _MAKE_FLAGS, _VERILATOR_FLAGS, BUILD_QUIRKS, _tool_versions()]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for path in [*inputs.rtl, *inputs.sim]:
+    for path in [*inputs.rtl, *inputs.sim, *([inputs.train_rom] if inputs.train_rom else [])]:
         content = path.read_bytes()
         digest.update(f"\n{path.name} {len(content)}\n".encode())
         digest.update(content)
@@ -140,7 +144,13 @@ def _digest(inputs: _Inputs) -> str:
 
 
 def _describe(
-    cpu: str, ram_latency: int, ram_bytes: int, simd: bool, netlist: Path | None, clock_hz: int
+    cpu: str,
+    ram_latency: int,
+    ram_bytes: int,
+    simd: bool,
+    netlist: Path | None,
+    clock_hz: int,
+    train_rom: Path | None,
 ) -> tuple[SocBuild, _Inputs]:
     if ram_bytes < 1024 or ram_bytes % 4 or ram_bytes > MAX_RAM_BYTES:
         raise UsageError(
@@ -150,6 +160,8 @@ def _describe(
         raise UsageError(f"{ram_latency} wait states", where="ram_latency", cure="0 to 1000")
     if not 1_000_000 <= clock_hz <= 4_000_000_000:
         raise UsageError(f"a clock of {clock_hz} Hz", where="clock_hz", cure="1 MHz to 4 GHz")
+    if train_rom is not None and not train_rom.is_file():
+        raise UsageError("no such boot ROM", where=str(train_rom), cure="give the path of a $readmemh file")
     filling, netlist = _filling(cpu, netlist)
     inputs = _Inputs(
         parameters={
@@ -164,6 +176,7 @@ def _describe(
         rtl=[*read_file_list(_FILE_LIST), netlist],
         sim=sorted(path for path in _SIM.iterdir() if path.suffix in (".cpp", ".h")),
         netlist=netlist,
+        train_rom=train_rom.resolve() if train_rom else None,
     )
     digest = _digest(inputs)
     build = SocBuild(
@@ -184,9 +197,10 @@ def describe_soc(
     simd: bool = True,
     netlist: Path | None = None,
     clock_hz: int = DEFAULT_CLOCK_HZ,
+    train_rom: Path | None = None,
 ) -> SocBuild:
     """What :func:`build_soc` would return, without building: its path may not exist yet."""
-    return _describe(cpu, ram_latency, ram_bytes, simd, netlist, clock_hz)[0]
+    return _describe(cpu, ram_latency, ram_bytes, simd, netlist, clock_hz, train_rom)[0]
 
 
 def build_soc(
@@ -197,6 +211,7 @@ def build_soc(
     simd: bool = True,
     netlist: Path | None = None,
     clock_hz: int = DEFAULT_CLOCK_HZ,
+    train_rom: Path | None = None,
     jobs: int = 2,
 ) -> SocBuild:
     """Simulator of the SoC with these parameters, from the cache or built now (about 20 s of one core).
@@ -215,6 +230,9 @@ def build_soc(
         Verilog file of the core; default: that of the PyPI package.
     clock_hz
         Nominal clock, as CLOCK_HZ in the info block.
+    train_rom
+        Boot ROM of a program that works for 3 million cycles: the simulator is compiled twice, the second time with the
+        profile of that program. Faster simulation, the same cycles, another hash.
     jobs
         Compilers at once.
 
@@ -225,7 +243,7 @@ def build_soc(
     ToolError
         Verilator, g++ or make is missing, or the build failed: holds their output.
     """
-    build, inputs = _describe(cpu, ram_latency, ram_bytes, simd, netlist, clock_hz)
+    build, inputs = _describe(cpu, ram_latency, ram_bytes, simd, netlist, clock_hz, train_rom)
     if not build.path.is_file():
         _build(build, inputs, jobs)
     return build
@@ -277,7 +295,35 @@ def _verilate(folder: Path, build: SocBuild, inputs: _Inputs, jobs: int) -> None
         *[str(path) for path in inputs.sim if path.suffix == ".cpp"],
     ]
     _run(command, folder, "Verilator")
-    _run(["make", "-C", "obj", "-f", "Vsoc_top.mk", f"-j{max(1, jobs)}", *_MAKE_FLAGS], folder, "the C++ compiler")
+    make = ["make", "-C", "obj", "-f", "Vsoc_top.mk", f"-j{max(1, jobs)}"]
+    if inputs.train_rom is None:
+        _run([*make, *_MAKE_FLAGS], folder, "the C++ compiler")
+        return
+    _run([*make, *_with_flags("-fprofile-generate"), "LDFLAGS=-fprofile-generate"], folder, "the C++ compiler")
+    _train(folder / "obj" / "soc_sim", inputs.train_rom)
+    for pattern in ("*.o", "*.a", "*.gch", "soc_sim"):
+        for path in (folder / "obj").glob(pattern):
+            path.unlink()
+    _run([*make, *_with_flags("-fprofile-use -Wno-missing-profile")], folder, "the C++ compiler")
+
+
+def _with_flags(flags: str) -> list[str]:
+    return [f"{setting} {flags}" for setting in _MAKE_FLAGS]
+
+
+def _train(simulator: Path, rom: Path) -> None:
+    """Run the program for its profile, which is written when the simulator ends."""
+    command = [str(simulator), "--boot-rom", str(rom), "--max-cycles", str(_TRAIN_CYCLES)]
+    cure = f"a program that works for {_TRAIN_CYCLES} cycles without waiting for a byte"
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        try:
+            # stdin stays open: its end would be the simulator's.
+            code = process.wait(_TRAIN_TIMEOUT_S)
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            raise ToolError("the training program did not reach its cycles", where=str(rom), cure=cure) from error
+    if code != _LIMIT_EXIT:
+        raise ToolError(f"the training run ended with exit code {code}", where=str(rom), cure=cure)
 
 
 def _waivers(folder: Path, netlist: Path) -> Path:
@@ -323,6 +369,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--ram-latency", type=int, default=0, help="wait states per RAM access")
     parser.add_argument("--ram-bytes", type=int, default=DEFAULT_RAM_BYTES)
     parser.add_argument("--no-simd", action="store_true")
+    parser.add_argument("--train-rom", type=Path, help="boot ROM of a program to optimise the simulator for")
     options = parser.parse_args(arguments)
     try:
         if options.action == "lint":
@@ -334,6 +381,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 ram_latency=options.ram_latency,
                 ram_bytes=options.ram_bytes,
                 simd=not options.no_simd,
+                train_rom=options.train_rom,
             )
             print(build.path)
     except (ToolError, UsageError) as error:
