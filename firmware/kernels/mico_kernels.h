@@ -24,7 +24,7 @@ struct mico_scale {
     int32_t shift;
 };
 
-// Dot products of `pixels` (1 or 2) rows of packed activations with all `outputs` rows of a weight matrix:
+// Dot products of `pixels` rows of packed activations with all `outputs` rows of a weight matrix:
 // acc[p * outputs + o] = bias[o] - offset + sum over k of rows[p][k] * weights[o][k]; bias may be null
 // (zeros). A row is `steps` steps long; a step is as many elements as a word of the narrower operand holds.
 typedef void mico_dot(const uint32_t *rows, uint32_t pixels, const uint32_t *weights, uint32_t steps,
@@ -44,9 +44,11 @@ struct mico_conv2d {
     const struct mico_scale *scales; // one per output channel
     mico_dot *dot;                   // SIMD build: the variant for these widths
     mico_dot *dot_mask;              // SIMD build: where {-1, +1} activations meet zero padding, else null
-    uint32_t *scratch;               // SIMD build: MICO_ROWS rows, a mask row if dot_mask, then accumulators
+    uint32_t *scratch;               // SIMD build: see below
 };
 
+// Scratch of a convolution: n rows of activations and n times the output channels int32, n = MICO_ROWS or, if
+// less, the output's pixels (one with groups); with dot_mask one row and the output channels int32 more.
 struct mico_linear {
     struct mico_tensor input, output;
     uint8_t weight_bits;
@@ -99,7 +101,7 @@ void mico_add(const struct mico_add *d);
 void mico_concat(const struct mico_concat *d);
 void mico_requant(const struct mico_requant *d);
 
-#define MICO_ROWS 2 // output pixels that a convolution computes at a time
+#define MICO_ROWS 8 // output pixels at most that a convolution gathers before it computes them
 
 // MICO_DOT(u4, 2): the dot product for unsigned 4-bit activations and 2-bit weights; the plain build has
 // none.

@@ -48,32 +48,34 @@ static inline uint32_t get_bits(const uint32_t *words, uint32_t position, uint32
 
 // Append `count` bits of `words` from bit `position`.
 static inline void copy_bits(struct bit_writer *w, const uint32_t *words, uint32_t position, uint32_t count) {
-    if (count <= 32) {
-        if (count) put_bits(w, get_bits(words, position, count), count);
-        return;
-    }
-    // Fill the waiting word; from there on source and destination keep one distance.
-    uint32_t fill = 32 - w->used;
-    put_bits(w, get_bits(words, position, fill), fill);
-    position += fill;
-    count -= fill;
-
     const uint32_t *p = &words[position / 32];
     uint32_t shift = position % 32;
-    uint32_t *next = w->next;
-    if (shift == 0) {
-        for (; count >= 32; count -= 32) *next++ = *p++;
-    } else if (count >= 32) {
-        uint32_t low = *p >> shift;
-        do {
-            uint32_t word = *++p;
-            *next++ = low | word << (32 - shift);
-            low = word >> shift;
+    if (count > 32) {
+        uint32_t word = *p, used = w->used, value = w->value;
+        do { // 32 bits in, 32 bits out; a double shift, as a shift by 32 is none
+            uint32_t next = *++p;
+            uint32_t bits = word >> shift | (next << 1) << (31 - shift);
+            *w->next++ = value | bits << used;
+            value = (bits >> 1) >> (31 - used);
+            word = next;
             count -= 32;
-        } while (count >= 32);
+        } while (count > 32);
+        w->value = value;
     }
-    w->next = next;
-    if (count) put_bits(w, get_bits(p, shift, count), count);
+    put_bits(w, get_bits(p, shift, count), count);
+}
+
+static inline void copy_bytes(uint8_t *to, const uint8_t *from, uint32_t count) {
+    for (; count >= 4; count -= 4) { // loads first: a loaded byte can be used two instructions later
+        uint8_t a = from[0], b = from[1], c = from[2], d = from[3];
+        to[0] = a;
+        to[1] = b;
+        to[2] = c;
+        to[3] = d;
+        from += 4;
+        to += 4;
+    }
+    for (; count > 0; count--) *to++ = *from++;
 }
 
 #endif

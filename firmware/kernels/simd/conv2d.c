@@ -4,8 +4,11 @@
 //
 // Elements of a window that are neighbours in memory are copied together, whatever their width: all columns
 // and channels of a window line, or with groups the group's channels of one pixel.
+#include "inline.h"
 #include "row.h"
 #include "store.h"
+
+#define BYTEWISE 32 // bytes of a window line up to which bytes are copied one by one
 
 // One window: first input line and column, which may lie outside the input.
 struct window {
@@ -35,31 +38,48 @@ static struct span columns_inside(const struct mico_conv2d *d, int32_t left) {
     return (struct span){(uint32_t)first, (uint32_t)(end - first)};
 }
 
-// The window's elements of all channels, padding as code 0.
-static void gather(const struct mico_conv2d *d, struct window v, uint32_t *row, const uint32_t *row_limit) {
+// The window's elements of all channels, padding as code 0: `bits` a line and `pixel` a column, from any bit
+// to any bit.
+static NOT_INLINED void gather_bits(const struct mico_conv2d *d, struct window v, uint32_t pixel,
+                                    uint32_t *row, const uint32_t *row_limit) {
     const struct mico_tensor *in = &d->input;
-    uint32_t pixel = in->channels * in->bits; // bits
-    uint32_t line = in->width * pixel;
     struct bit_writer w = {row, 0, 0};
     struct span s = columns_inside(d, v.left);
-    uint32_t before = s.first * pixel, middle = s.count * pixel;
-    uint32_t after = d->kernel_width * pixel - before - middle;
-    uint32_t position = (uint32_t)(v.left + (int32_t)s.first) * pixel;
-    for (int32_t y = v.top; y < v.top + d->kernel_height; y++) {
-        if (y < 0 || y >= (int32_t)in->height) {
-            put_zeros(&w, d->kernel_width * pixel);
-            continue;
+    uint32_t before = s.first * pixel, middle = s.count * pixel, bits = d->kernel_width * pixel;
+    uint32_t position = ((uint32_t)v.top * in->width + (uint32_t)v.left + s.first) * pixel;
+    for (int32_t y = v.top; y < v.top + d->kernel_height; y++, position += in->width * pixel) {
+        if ((uint32_t)y >= in->height || middle == 0) { // a negative y is a large one
+            put_zeros(&w, bits);
+        } else if (bits <= 32) {
+            put_bits(&w, get_bits(in->data, position, middle) << before, bits);
+        } else {
+            if (before) put_zeros(&w, before);
+            copy_bits(&w, in->data, position, middle);
+            if (bits > before + middle) put_zeros(&w, bits - before - middle);
         }
-        if (before) put_zeros(&w, before);
-        copy_bits(&w, in->data, (uint32_t)y * line + position, middle);
-        if (after) put_zeros(&w, after);
     }
     row_end(&w, row_limit);
 }
 
+// The same where a pixel is whole bytes and a line few of them.
+static NOT_INLINED void gather_bytes(const struct mico_conv2d *d, struct window v, uint32_t pixel,
+                                     uint32_t *row, const uint32_t *row_limit) {
+    const struct mico_tensor *in = &d->input;
+    for (uint32_t *word = row; word < row_limit; word++) *word = 0;
+    struct span s = columns_inside(d, v.left);
+    uint8_t *to = (uint8_t *)row + s.first * pixel;
+    const uint8_t *from = (const uint8_t *)in->data;
+    from += ((uint32_t)v.top * in->width + (uint32_t)v.left + s.first) * pixel;
+    for (int32_t y = v.top; y < v.top + d->kernel_height; y++) {
+        if ((uint32_t)y < in->height) copy_bytes(to, from, s.count * pixel);
+        to += d->kernel_width * pixel;
+        from += in->width * pixel;
+    }
+}
+
 // The window's elements of one group's channels, padding as code 0.
-static void gather_group(const struct mico_conv2d *d, struct window v, uint32_t group, uint32_t *row,
-                         const uint32_t *row_limit) {
+static NOT_INLINED void gather_group(const struct mico_conv2d *d, struct window v, uint32_t group,
+                                     uint32_t *row, const uint32_t *row_limit) {
     const struct mico_tensor *in = &d->input;
     uint32_t channels = in->channels / d->groups;
     uint32_t bits = channels * in->bits;
@@ -79,8 +99,8 @@ static void gather_group(const struct mico_conv2d *d, struct window v, uint32_t 
 
 // Ones where the window's elements are padding, zeros elsewhere: as unsigned activations their dot product
 // with the weights is what code 0, which is +1, has added there.
-static void gather_mask(const struct mico_conv2d *d, struct window v, uint32_t *row,
-                        const uint32_t *row_limit) {
+static NOT_INLINED void gather_mask(const struct mico_conv2d *d, struct window v, uint32_t *row,
+                                    const uint32_t *row_limit) {
     uint32_t channels = d->input.channels / d->groups;
     struct bit_writer w = {row, 0, 0};
     for (int32_t y = v.top; y < v.top + d->kernel_height; y++) {
@@ -93,61 +113,69 @@ static void gather_mask(const struct mico_conv2d *d, struct window v, uint32_t *
     row_end(&w, row_limit);
 }
 
-static void subtract_padding(const struct mico_conv2d *d, const struct row_shape *shape, struct window v,
-                             const uint32_t *weights, uint32_t *mask, int32_t *acc, uint32_t outputs) {
+static NOT_INLINED void subtract_padding(const struct mico_conv2d *d, const struct row_shape *shape,
+                                         struct window v, const uint32_t *weights, uint32_t *mask,
+                                         int32_t *acc, uint32_t outputs) {
     int32_t *padding = (int32_t *)(mask + shape->words);
     gather_mask(d, v, mask, mask + shape->words);
     d->dot_mask(mask, 1, weights, shape->steps, 0, 0, padding, outputs);
     for (uint32_t i = 0; i < outputs; i++) acc[i] = (int32_t)((uint32_t)acc[i] - (uint32_t)padding[i]);
 }
 
-// A 1x1 window whose pixel is whole steps: its row lies ready in the input.
+// 1x1 windows whose pixels are whole steps: their rows lie ready in the input, one after another.
 static uint32_t in_place(const struct mico_conv2d *d, const struct row_shape *shape) {
-    return d->kernel_height == 1 && d->kernel_width == 1 && !d->pad_height && !d->pad_width &&
-           d->input.channels % shape->per_step == 0;
+    return d->kernel_height == 1 && d->kernel_width == 1 && d->stride_height == 1 && d->stride_width == 1 &&
+           !d->pad_height && !d->pad_width && d->input.channels % shape->per_step == 0;
 }
 
+// Rows of the `pixels` output pixels from `first` on.
+static NOT_INLINED void gather(const struct mico_conv2d *d, uint32_t first, uint32_t pixels, uint32_t *rows,
+                               uint32_t words) {
+    uint32_t pixel = d->input.channels * d->input.bits;
+    uint32_t bytewise = pixel % 8 == 0 && d->kernel_width * pixel <= 8 * BYTEWISE;
+    uint32_t y = first / d->output.width, x = first % d->output.width;
+    for (uint32_t p = 0; p < pixels; p++, rows += words) {
+        struct window v = window_at(d, y, x);
+        if (bytewise)
+            gather_bytes(d, v, pixel / 8, rows, rows + words);
+        else
+            gather_bits(d, v, pixel, rows, rows + words);
+        if (++x == d->output.width) {
+            x = 0;
+            y++;
+        }
+    }
+}
+
+// Gathers rows of several pixels, then their dot products, then their outputs: each part runs long enough to
+// pay for loading its code into the instruction cache.
 static void conv2d_dense(const struct mico_conv2d *d) {
-    uint32_t outputs = d->output.channels;
+    uint32_t outputs = d->output.channels, pixels = d->output.height * d->output.width;
     uint32_t columns = d->kernel_height * d->kernel_width * d->input.channels;
+    uint32_t batch = pixels < MICO_ROWS ? pixels : MICO_ROWS;
     struct row_shape shape = row_shape(columns, d->input.bits, d->weight_bits);
     int32_t tail = row_tail(&shape, &d->input, d->weight_bits, columns);
-    uint32_t *rows = d->scratch;
-    int32_t *acc = (int32_t *)(rows + MICO_ROWS * shape.words);
-    uint32_t *mask = (uint32_t *)(acc + MICO_ROWS * outputs);
+    int32_t *acc = (int32_t *)(d->scratch + batch * shape.words);
+    uint32_t *mask = (uint32_t *)(acc + batch * outputs);
     uint32_t ready = in_place(d, &shape);
+    store_function *store = store_for(&d->output, d->scales, outputs);
+    struct bit_writer out = {d->output.data, 0, 0};
 
-    struct output out = output_begin(&d->output);
-    uint32_t left = d->output.height * d->output.width;
-    uint32_t y = 0, x = 0;
-    while (left > 0) {
-        uint32_t pixels = left >= MICO_ROWS && !ready ? MICO_ROWS : 1;
-        struct window v[MICO_ROWS];
-        const uint32_t *row = rows;
-        for (uint32_t p = 0; p < pixels; p++) {
-            v[p] = window_at(d, y, x);
-            if (ready)
-                row =
-                    d->input.data + ((uint32_t)v[p].top * d->input.width + (uint32_t)v[p].left) * shape.words;
-            else
-                gather(d, v[p], rows + p * shape.words, rows + (p + 1) * shape.words);
-            if (++x == d->output.width) {
-                x = 0;
-                y++;
-            }
+    for (uint32_t first = 0; first < pixels; first += batch) {
+        uint32_t n = pixels - first < batch ? pixels - first : batch;
+        const uint32_t *rows = ready ? d->input.data + first * shape.words : d->scratch;
+        if (!ready) gather(d, first, n, d->scratch, shape.words);
+        d->dot(rows, n, d->weights, shape.steps, d->bias, tail, acc, outputs);
+        for (uint32_t p = 0; d->dot_mask && p < n; p++) {
+            struct window v = window_at(d, (first + p) / d->output.width, (first + p) % d->output.width);
+            if (!inside(d, v)) subtract_padding(d, &shape, v, d->weights, mask, acc + p * outputs, outputs);
         }
-        d->dot(row, pixels, d->weights, shape.steps, d->bias, tail, acc, outputs);
-        for (uint32_t p = 0; p < pixels; p++) {
-            if (d->dot_mask && !inside(d, v[p]))
-                subtract_padding(d, &shape, v[p], d->weights, mask, acc + p * outputs, outputs);
-            output_store(&out, acc + p * outputs, d->scales, outputs);
-        }
-        left -= pixels;
+        store(&out, acc, d->scales, 1, outputs, n);
     }
-    output_end(&out);
+    flush_bits(&out);
 }
 
-static void conv2d_grouped(const struct mico_conv2d *d) {
+static NOT_INLINED void conv2d_grouped(const struct mico_conv2d *d) {
     uint32_t outputs = d->output.channels / d->groups;
     uint32_t columns = d->kernel_height * d->kernel_width * (d->input.channels / d->groups);
     struct row_shape shape = row_shape(columns, d->input.bits, d->weight_bits);
@@ -156,7 +184,8 @@ static void conv2d_grouped(const struct mico_conv2d *d) {
     int32_t *acc = (int32_t *)(row + shape.words);
     uint32_t *mask = (uint32_t *)(acc + d->output.channels);
 
-    struct output out = output_begin(&d->output);
+    struct bit_writer out = {d->output.data, 0, 0};
+    store_function *store = store_for(&d->output, d->scales, d->output.channels);
     for (uint32_t y = 0; y < d->output.height; y++) {
         for (uint32_t x = 0; x < d->output.width; x++) {
             struct window v = window_at(d, y, x);
@@ -168,10 +197,10 @@ static void conv2d_grouped(const struct mico_conv2d *d) {
                 if (d->dot_mask && !inside(d, v))
                     subtract_padding(d, &shape, v, weights, mask, sums, outputs);
             }
-            output_store(&out, acc, d->scales, d->output.channels);
+            store(&out, acc, d->scales, 1, d->output.channels, 1);
         }
     }
-    output_end(&out);
+    flush_bits(&out);
 }
 
 void mico_conv2d(const struct mico_conv2d *d) {

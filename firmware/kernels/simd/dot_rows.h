@@ -18,7 +18,7 @@
 #define BLOCK       JOIN(NAME, _block)
 
 // Add the products that wait.
-INLINED void FINISH(uint32_t pixels, uint32_t lanes, uint32_t sum[MICO_ROWS][4], const uint32_t part[2]) {
+INLINED void FINISH(uint32_t pixels, uint32_t lanes, uint32_t sum[2][4], const uint32_t part[2]) {
     uint32_t products = lanes * pixels;
     if (products > 1) SIMD_ADD(sum[(products - 2) % pixels][(products - 2) / pixels], part[0]);
     SIMD_ADD(sum[pixels - 1][lanes - 1], part[products > 1]);
@@ -28,14 +28,14 @@ INLINED void FINISH(uint32_t pixels, uint32_t lanes, uint32_t sum[MICO_ROWS][4],
 // products with the sum of the product two before between any two. So no product comes within two
 // instructions of a load, and no result is used at once. Leaves its last two products in `part` (of a single
 // row and lane, the last).
-INLINED void STEP(uint32_t pixels, uint32_t lanes, const uint32_t *a, uint32_t stride, const uint32_t *w,
-                  uint32_t sum[MICO_ROWS][4], uint32_t part[2]) {
-    uint32_t act[MICO_ROWS], weight[4], products = lanes * pixels;
+INLINED void STEP(uint32_t pixels, uint32_t lanes, const uint32_t *a, const uint32_t *a2, const uint32_t *w,
+                  uint32_t sum[2][4], uint32_t part[2]) {
+    uint32_t act[2], weight[4], products = lanes * pixels;
     UNROLLED(8)
     for (uint32_t i = 0; i < OPS; i++) {
         if (i == 0 || A_WORDS > 1) {
             UNROLLED(2)
-            for (uint32_t p = 0; p < pixels; p++) SIMD_LOAD(act[p], a[p * stride + i]);
+            for (uint32_t p = 0; p < pixels; p++) SIMD_LOAD(act[p], (p ? a2 : a)[i]);
         }
         if (i == 0 || W_WORDS > 1) {
             UNROLLED(4)
@@ -53,8 +53,8 @@ INLINED void STEP(uint32_t pixels, uint32_t lanes, const uint32_t *a, uint32_t s
 // `lanes` rows of weights, interleaved word by word. Sums wrap: only the last one has to fit int32.
 INLINED void BLOCK(uint32_t pixels, uint32_t lanes, const uint32_t *a, const uint32_t *w, uint32_t steps,
                    const int32_t *bias, uint32_t offset, int32_t *acc, uint32_t outputs) {
-    uint32_t sum[MICO_ROWS][4], part[2] = {0, 0};
-    uint32_t stride = steps * A_WORDS;
+    uint32_t sum[2][4], part[2] = {0, 0};
+    const uint32_t *a2 = a + steps * A_WORDS; // the second row
     UNROLLED(4)
     for (uint32_t r = 0; r < lanes; r++) {
         UNROLLED(2)
@@ -64,17 +64,19 @@ INLINED void BLOCK(uint32_t pixels, uint32_t lanes, const uint32_t *a, const uin
     for (; steps >= STEPS; steps -= STEPS) {
         UNROLLED(4)
         for (uint32_t u = 0; u < STEPS; u++)
-            STEP(pixels, lanes, a + u * A_WORDS, stride, w + u * W_WORDS * lanes, sum, part);
+            STEP(pixels, lanes, a + u * A_WORDS, a2 + u * A_WORDS, w + u * W_WORDS * lanes, sum, part);
         a += STEPS * A_WORDS;
+        a2 += STEPS * A_WORDS;
         w += STEPS * W_WORDS * lanes;
     }
     if (STEPS > 2 && (steps & 2)) {
-        STEP(pixels, lanes, a, stride, w, sum, part);
-        STEP(pixels, lanes, a + A_WORDS, stride, w + W_WORDS * lanes, sum, part);
+        STEP(pixels, lanes, a, a2, w, sum, part);
+        STEP(pixels, lanes, a + A_WORDS, a2 + A_WORDS, w + W_WORDS * lanes, sum, part);
         a += 2 * A_WORDS;
+        a2 += 2 * A_WORDS;
         w += 2 * W_WORDS * lanes;
     }
-    if (STEPS > 1 && (steps & 1)) STEP(pixels, lanes, a, stride, w, sum, part);
+    if (STEPS > 1 && (steps & 1)) STEP(pixels, lanes, a, a2, w, sum, part);
     FINISH(pixels, lanes, sum, part);
 
     UNROLLED(4)
@@ -84,33 +86,43 @@ INLINED void BLOCK(uint32_t pixels, uint32_t lanes, const uint32_t *a, const uin
     }
 }
 
+// Blocks are functions of their own: what a layer uses stays small in the instruction cache.
+#define DEFINE_BLOCK(pixels, lanes)                                                                          \
+    static NOT_INLINED void JOIN(NAME, _##pixels##x##lanes)(                                                 \
+        const uint32_t *a, const uint32_t *w, uint32_t steps, const int32_t *bias, uint32_t offset,          \
+        int32_t *acc, uint32_t outputs) {                                                                    \
+        BLOCK(pixels, lanes, a, w, steps, bias, offset, acc, outputs);                                       \
+    }
+DEFINE_BLOCK(1, 1)
+DEFINE_BLOCK(1, 2)
+DEFINE_BLOCK(1, 4)
+DEFINE_BLOCK(2, 1)
+DEFINE_BLOCK(2, 2)
+DEFINE_BLOCK(2, 4)
+// All pixels meet a block of weights before the next block: instructions and weights stay in their caches.
+#define ALL_PIXELS(lanes)                                                                                    \
+    do {                                                                                                     \
+        const int32_t *b = bias ? bias + done : 0;                                                           \
+        int32_t *sums = acc + done;                                                                          \
+        const uint32_t *row = rows;                                                                          \
+        uint32_t p = pixels;                                                                                 \
+        for (; p >= 2; p -= 2, row += 2 * steps * A_WORDS, sums += 2 * outputs)                              \
+            JOIN(NAME, _2x##lanes)(row, weights, steps, b, (uint32_t)offset, sums, outputs);                 \
+        if (p) JOIN(NAME, _1x##lanes)(row, weights, steps, b, (uint32_t)offset, sums, outputs);              \
+        weights += steps * W_WORDS * lanes;                                                                  \
+        done += lanes;                                                                                       \
+    } while (0)
+
 void NAME(const uint32_t *rows, uint32_t pixels, const uint32_t *weights, uint32_t steps, const int32_t *bias,
           int32_t offset, int32_t *acc, uint32_t outputs) {
     uint32_t done = 0;
-    while (done < outputs) {
-        uint32_t left = outputs - done;
-        uint32_t lanes = left >= 4 ? 4 : left >= 2 ? 2 : 1;
-        const int32_t *b = bias ? bias + done : 0;
-        if (pixels == 2) {
-            if (lanes == 4)
-                BLOCK(2, 4, rows, weights, steps, b, (uint32_t)offset, acc + done, outputs);
-            else if (lanes == 2)
-                BLOCK(2, 2, rows, weights, steps, b, (uint32_t)offset, acc + done, outputs);
-            else
-                BLOCK(2, 1, rows, weights, steps, b, (uint32_t)offset, acc + done, outputs);
-        } else {
-            if (lanes == 4)
-                BLOCK(1, 4, rows, weights, steps, b, (uint32_t)offset, acc + done, outputs);
-            else if (lanes == 2)
-                BLOCK(1, 2, rows, weights, steps, b, (uint32_t)offset, acc + done, outputs);
-            else
-                BLOCK(1, 1, rows, weights, steps, b, (uint32_t)offset, acc + done, outputs);
-        }
-        weights += steps * W_WORDS * lanes;
-        done += lanes;
-    }
+    while (outputs - done >= 4) ALL_PIXELS(4);
+    if (outputs - done >= 2) ALL_PIXELS(2);
+    if (outputs - done >= 1) ALL_PIXELS(1);
 }
 
+#undef ALL_PIXELS
+#undef DEFINE_BLOCK
 #undef A_WORDS
 #undef W_WORDS
 #undef OPS

@@ -1,5 +1,6 @@
 // Operators that rescale single elements, a word of the input at a time: residual add, concatenation,
 // requantisation.
+#include "inline.h"
 #include "store.h"
 
 #define CHUNK 32 // elements between unpacking and requantising: a word of 1-bit fields at least
@@ -69,26 +70,27 @@ static uint32_t elements(const struct mico_tensor *t) {
     return t->height * t->width * t->channels;
 }
 
-static void requantise_fields(struct field_reader *in, struct output *out, struct mico_scale scale,
-                              uint32_t count) {
+static void requantise_fields(struct field_reader *in, store_function *store, struct bit_writer *w,
+                              const struct mico_scale *scale, uint32_t count) {
     int32_t values[CHUNK];
     for (uint32_t done = 0; done < count; done += CHUNK) {
         uint32_t n = count - done < CHUNK ? count - done : CHUNK;
         read_fields(in, values, n);
-        output_store_uniform(out, values, scale, n);
+        store(w, values, scale, 0, n, 1);
     }
 }
 
 void mico_requant(const struct mico_requant *d) {
     struct field_reader in = reader_begin(&d->input);
-    struct output out = output_begin(&d->output);
-    requantise_fields(&in, &out, d->scale, elements(&d->output));
-    output_end(&out);
+    struct bit_writer w = {d->output.data, 0, 0};
+    requantise_fields(&in, store_for(&d->output, &d->scale, 1), &w, &d->scale, elements(&d->output));
+    flush_bits(&w);
 }
 
 // Channels of one pixel are one run of the input; inputs take turns.
 void mico_concat(const struct mico_concat *d) {
-    struct output out = output_begin(&d->output);
+    struct bit_writer w = {d->output.data, 0, 0};
+    store_function *store = store_for(&d->output, d->scales, d->count);
     for (uint32_t pixel = 0; pixel < d->output.height * d->output.width; pixel++) {
         for (uint32_t i = 0; i < d->count; i++) {
             const struct mico_tensor *t = &d->input[i];
@@ -99,15 +101,15 @@ void mico_concat(const struct mico_concat *d) {
                 in.word = *in.next++ >> position % 32;
                 in.left = (32 - position % 32) / t->bits;
             }
-            requantise_fields(&in, &out, d->scales[i], t->channels);
+            requantise_fields(&in, store, &w, &d->scales[i], t->channels);
         }
     }
-    output_end(&out);
+    flush_bits(&w);
 }
 
 void mico_add(const struct mico_add *d) {
     struct field_reader in[2] = {reader_begin(&d->input[0]), reader_begin(&d->input[1])};
-    struct output out = output_begin(&d->output);
+    struct bit_writer w = {d->output.data, 0, 0};
     uint32_t count = elements(&d->output);
     for (uint32_t done = 0; done < count; done += CHUNK) {
         int32_t a[CHUNK], b[CHUNK];
@@ -116,10 +118,10 @@ void mico_add(const struct mico_add *d) {
         read_fields(&in[1], b, n);
         for (uint32_t i = 0; i < n; i++) {
             int64_t sum = (int64_t)a[i] * d->multiplier[0] + (int64_t)b[i] * d->multiplier[1];
-            a[i] = round_shift(sum, d->shift);
-            if (out.bits == 1 && out.is_signed) a[i] = sum < 0 ? -1 : 0; // the sign, before any rounding
+            // {-1, +1} takes the sign of the sum itself, before any rounding.
+            uint32_t sign = d->output.bits == 1 && d->output.is_signed;
+            store_value(&w, &d->output, sign ? (int32_t)(sum >> 63) : round_shift(sum, d->shift));
         }
-        output_store_plain(&out, a, n);
     }
-    output_end(&out);
+    flush_bits(&w);
 }

@@ -11,5 +11,6 @@
 #define UNROLLED(times)
 #define INLINED static inline
 #endif
+#define NOT_INLINED __attribute__((noinline))
 
 #endif

@@ -17,7 +17,8 @@ void mico_linear(const struct mico_linear *d) {
     int32_t tail = row_tail(&shape, &d->input, d->weight_bits, columns);
     d->dot(row, 1, d->weights, shape.steps, d->bias, tail, acc, d->output.channels);
 
-    struct output out = output_begin(&d->output);
-    output_store(&out, acc, d->scales, d->output.channels);
-    output_end(&out);
+    struct bit_writer out = {d->output.data, 0, 0};
+    store_function *store = store_for(&d->output, d->scales, d->output.channels);
+    store(&out, acc, d->scales, 1, d->output.channels, 1);
+    flush_bits(&out);
 }

@@ -16,8 +16,8 @@ from mico.quant.integer import IntegerModel, IntegerOp
 
 __all__ = ["ROWS", "CProgram", "analyse", "needs_mask"]
 
-ROWS = 2
-"""Output pixels that a convolution computes at a time: MICO_ROWS of mico_kernels.h."""
+ROWS = 8
+"""Output pixels that a convolution gathers before it computes them: MICO_ROWS of mico_kernels.h."""
 
 
 @dataclass(frozen=True)
@@ -130,17 +130,18 @@ def _lifetimes(
     buffers = [Buffer(name, tensor_bytes(layouts[name]), first[name], end[name]) for name in first]
     for step, op in enumerate(ops):
         if op.kind in (OpKind.CONV2D, OpKind.LINEAR):
-            buffers.append(Buffer(scratch_name(op), _scratch_bytes(op, layouts[op.inputs[0]]), step, step))
+            buffers.append(Buffer(scratch_name(op), _scratch_bytes(op, layouts[op.inputs[0]], layouts[op.output]), step, step))
     return tuple(buffers)
 
 
-def _scratch_bytes(op: IntegerOp, source: TensorLayout) -> int:
+def _scratch_bytes(op: IntegerOp, source: TensorLayout, out: TensorLayout) -> int:
     """Rows of gathered activations, a mask row where padding needs one, and the accumulators of a pixel for each row."""
     assert op.weight is not None and op.weight_format is not None
     columns = int(np.prod(op.weight.shape[1:]))
     row = weight_row_steps(columns, source.format.bits, op.weight_format.bits) * max(
         1, source.format.bits // op.weight_format.bits
     )
-    rows = ROWS if op.kind is OpKind.CONV2D else 1
+    dense = op.kind is OpKind.CONV2D and op.number("groups") == 1
+    rows = min(ROWS, out.shape[1] * out.shape[2]) if dense else 1
     mask = 1 if needs_mask(op, source) else 0
     return 4 * (rows + mask) * (row + len(op.weight))
