@@ -111,12 +111,16 @@ class Script:
                 int(rng.choice([0, 60])),
             )
 
+    def write(self, path: Path) -> None:
+        """Write the script to *path*."""
+        path.write_bytes(b"".join([*self._records, struct.pack(">I", 0)]))
+
     def run(self, name: str) -> list[int]:
         """Play the script; returns the answers that were not compared. Raises MeasurementError where the RTL differs."""
         folder = ROOT / "build" / "stream"
         folder.mkdir(parents=True, exist_ok=True)
         path, answers = folder / f"{name}.script", folder / f"{name}.answers"
-        path.write_bytes(b"".join([*self._records, struct.pack(">I", 0)]))
+        self.write(path)
         answers.unlink(missing_ok=True)
         parameters = {
             "Lanes": self.model.lanes,
