@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
+from numpy.typing import NDArray
 
 from mico.errors import GraphError
-from mico.graph import Layer, OpKind
-from mico.trace_ops import BATCH_NORM, Draft
+from mico.graph import Layer, OpKind, Shape
 
-__all__ = ["fold"]
+__all__ = ["BATCH_NORM", "Draft", "fold"]
+
+BATCH_NORM = "batch_norm"
+"""Kind of a draft that folding removes: ``y = weight * x + bias`` per channel."""
 
 _TRANSPARENT = (OpKind.MAX_POOL, OpKind.FLATTEN)
 _WEIGHTED = (OpKind.CONV2D, OpKind.LINEAR)
+
+
+@dataclass
+class Draft:
+    """A Layer in the making."""
+
+    name: str
+    kind: OpKind | str
+    inputs: list[str]
+    in_shapes: list[Shape]
+    out_shape: Shape
+    module: str
+    where: str
+    attrs: dict[str, tuple[int, int] | int] = field(default_factory=dict)
+    weight: NDArray[np.float32] | None = None
+    bias: NDArray[np.float32] | None = None
+    relu: bool = False
 
 
 def fold(drafts: list[Draft], output: str) -> tuple[Layer, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,9 @@ from torch.nn import functional
 
 from mico.errors import GraphError
 from mico.graph import OpKind, Shape
+from mico.trace_fold import BATCH_NORM, Draft
 
-__all__ = ["BATCH_NORM", "Converter", "Draft", "TensorShape", "is_in_place", "is_supported_module"]
-
-BATCH_NORM = "batch_norm"
-"""Kind of a draft that folding removes: ``y = weight * x + bias`` per channel."""
+__all__ = ["Converter", "TensorShape", "is_in_place", "is_supported_module"]
 
 _DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 _SUPPORTED = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d,
@@ -52,23 +49,6 @@ class TensorShape(tuple[int, ...]):
     """Shape, batch first, of a node that yields a tensor; other results are kept as they are."""
 
     __slots__ = ()
-
-
-@dataclass
-class Draft:
-    """A Layer in the making."""
-
-    name: str
-    kind: OpKind | str
-    inputs: list[str]
-    in_shapes: list[Shape]
-    out_shape: Shape
-    module: str
-    where: str
-    attrs: dict[str, tuple[int, int] | int] = field(default_factory=dict)
-    weight: NDArray[np.float32] | None = None
-    bias: NDArray[np.float32] | None = None
-    relu: bool = False
 
 
 def is_supported_module(module: nn.Module) -> bool:
@@ -127,7 +107,7 @@ class Converter:
             functional.relu: self._relu, functional.relu_: self._relu, torch.relu: self._relu, torch.relu_: self._relu,
             functional.max_pool2d: self._max_pool, torch.max_pool2d: self._max_pool,
             functional.avg_pool2d: self._avg_pool,
-            functional.adaptive_avg_pool2d: self._adaptive_pool,
+            functional.adaptive_avg_pool2d: self._adaptive,
             torch.mean: self._mean,
             operator.add: self._add, operator.iadd: self._add, torch.add: self._add,
             torch.cat: self._cat, torch.concat: self._cat, torch.concatenate: self._cat,
@@ -268,9 +248,6 @@ class Converter:
             raise self._error(node, "pooling with ceil_mode=True that makes a part window",
                               cure="use ceil_mode=False or pad the input so that windows fit")  # fmt: skip
         return self._draft(node, kind, {"kernel": size, "stride": step, "padding": pad})
-
-    def _adaptive_pool(self, node: fx.Node) -> str:
-        return self._adaptive(node)
 
     def _adaptive(self, node: fx.Node) -> str:
         (_, height, width), (_, rows, columns) = self._in_shape(node), self._shape(node)
