@@ -1,7 +1,6 @@
-// simd_unit beside simd_spec under one function id.
-module simd_miter #(
-  parameter logic [9:0] FunctionId = 10'h00c
-) (
+// simd_unit beside simd_spec. The proof fixes the function id.
+module simd_miter (
+  input  logic [9:0]  function_id_i,
   input  logic [31:0] rs1_i,
   input  logic [31:0] rs2_i,
   output logic        equal_o
@@ -14,7 +13,7 @@ module simd_miter #(
     .rst_ni            (1'b1),
     .cmd_valid_i       (1'b1),
     .cmd_ready_o       (),
-    .cmd_function_id_i (FunctionId),
+    .cmd_function_id_i (function_id_i),
     .cmd_inputs_0_i    (rs1_i),
     .cmd_inputs_1_i    (rs2_i),
     .rsp_valid_o       (),
@@ -23,7 +22,7 @@ module simd_miter #(
   );
 
   simd_spec u_spec (
-    .function_id_i (FunctionId),
+    .function_id_i,
     .rs1_i,
     .rs2_i,
     .legal_o       (),
