@@ -64,17 +64,16 @@ static NOT_INLINED void gather_bits(const struct mico_conv2d *d, struct window v
 // The same where a pixel is whole bytes and a line few of them.
 static NOT_INLINED void gather_bytes(const struct mico_conv2d *d, struct window v, uint32_t pixel,
                                      uint32_t *row, const uint32_t *row_limit) {
-    const struct mico_tensor *in = &d->input;
-    for (uint32_t *word = row; word < row_limit; word++) *word = 0;
     struct span s = columns_inside(d, v.left);
+    uint32_t height = d->input.height,
+             stride = d->input.width * pixel; // locals: stores of bytes may alias *d
+    uint32_t line = d->kernel_width * pixel, count = s.count * pixel;
+    const uint8_t *from = (const uint8_t *)d->input.data;
+    from += (uint32_t)v.top * stride + ((uint32_t)v.left + s.first) * pixel;
     uint8_t *to = (uint8_t *)row + s.first * pixel;
-    const uint8_t *from = (const uint8_t *)in->data;
-    from += ((uint32_t)v.top * in->width + (uint32_t)v.left + s.first) * pixel;
-    for (int32_t y = v.top; y < v.top + d->kernel_height; y++) {
-        if ((uint32_t)y < in->height) copy_bytes(to, from, s.count * pixel);
-        to += d->kernel_width * pixel;
-        from += in->width * pixel;
-    }
+    zero_words(inside(d, v) ? row + d->kernel_height * line / 4 : row, row_limit); // the tail, or all
+    for (int32_t y = v.top, end = v.top + d->kernel_height; y < end; y++, to += line, from += stride)
+        if ((uint32_t)y < height) copy_bytes(to, from, count);
 }
 
 // The window's elements of one group's channels, padding as code 0.
