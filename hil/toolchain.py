@@ -133,7 +133,7 @@ def _build(model: IntegerModel, simd: bool, scratch: Path, objects: Path) -> Non
         image=image,
         load_address=RAM_BASE,
         entry=RAM_BASE,
-        digest=_digest([image, f"{RAM_BASE:#x} {RAM_BASE:#x}".encode()]),
+        digest=_image_digest(image),
         toolchain=" ".join([compiler_version(), *_COMPILE, *common[:1]]),
         flash_bytes=len(image),
         ram_bytes=_section_bytes(elf, ".bss"),
@@ -153,7 +153,14 @@ def _load_program(entry: Path) -> Program:
     description = json.loads((entry / "program.json").read_text())
     for key in ("input_shape", "output_order"):
         description[key] = tuple(description[key])
-    return Program(image=(entry / "image.bin").read_bytes(), **description)
+    program = Program(image=(entry / "image.bin").read_bytes(), **description)
+    if _image_digest(program.image) != program.digest:
+        raise ToolError("the cached image is damaged", where=str(entry), cure="remove this folder and build again")
+    return program
+
+
+def _image_digest(image: bytes) -> str:
+    return _digest([image, f"{RAM_BASE:#x} {RAM_BASE:#x}".encode()])
 
 
 def _cached_object(source: Path, flags: Sequence[str], headers: Iterable[Path], directory: Path) -> Path:
@@ -198,10 +205,11 @@ def _tool(name: str, arguments: Sequence[str], timeout_s: float = 120.0) -> str:
     except FileNotFoundError as error:
         raise ToolError(f"{command[0]} is not installed", cure=_CURE) from error
     except subprocess.TimeoutExpired as error:
-        raise ToolError(f"did not end within {timeout_s:g} s", where=" ".join(command)) from error
+        raise ToolError(f"did not end within {timeout_s:g} s", where=command[0]) from error
     if done.returncode != 0:
         text = done.stderr.strip() or done.stdout.strip()
-        raise ToolError(f"{command[0]} failed:\n{text[-4000:]}", where=" ".join(command), cure=_cure_of(text))
+        where = f"{command[0]} {Path(arguments[-1]).name}"
+        raise ToolError(f"failed:\n{text[-4000:]}", where=where, cure=_cure_of(text))
     return done.stdout
 
 

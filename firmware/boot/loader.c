@@ -31,6 +31,12 @@ static void nak(struct loader *loader, uint8_t reason) {
     answer(loader, FRAME_NAK, loader->expected, &reason, 1);
 }
 
+// Of damaged frames behind a gap that is already reported nothing is said, unless it is the awaited frame that came
+// damaged again: the host sends all of them anew, and an answer to each would make it do so several times over.
+static void damaged(struct loader *loader, uint8_t reason) {
+    if (!loader->gap_reported || loader->reader.sequence == loader->expected) nak(loader, reason);
+}
+
 static int in_ram(const struct loader *loader, uint32_t address, uint32_t length) {
     uint32_t offset = address - loader->ram_base;
     return address >= loader->ram_base && offset <= loader->ram_bytes && length <= loader->ram_bytes - offset;
@@ -97,10 +103,10 @@ static void push(struct loader *loader, uint8_t byte) {
     case FRAME_NOTHING:
         return;
     case FRAME_CRC_WRONG:
-        nak(loader, NAK_CRC);
+        damaged(loader, NAK_CRC);
         return;
     case FRAME_TOO_LONG:
-        nak(loader, NAK_TOO_LONG);
+        damaged(loader, NAK_TOO_LONG);
         return;
     case FRAME_COMPLETE:
         break;

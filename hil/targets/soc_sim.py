@@ -117,6 +117,8 @@ class SocSim(Target):
             report = flash(port, program.image, base=program.load_address, entry=program.entry, watch=process.check)
             console = Console(port, timeout_s=self.timeout_s, watch=process.check)
             console.wait_boot(report.text)
+            if report.resent:
+                console.sync()  # a frame sent twice may have reached the program
             self._check_identity(console.info(), program)
         except MicoError as error:
             raise self._diagnosed(error) from error
