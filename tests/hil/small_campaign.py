@@ -110,7 +110,8 @@ def main() -> None:
         target, build = double.DoubleTarget(folder / "log", delay_s=0.05), double.build
     else:
         target, build = SocSim(), build_program
-    result = campaign(folder, target, build, budget, Printing())
+    # On the SoC such a small network is mostly overhead, and narrow bits save nothing: a constraint that lets all pass.
+    result = campaign(folder, target, build, budget, Printing(), fraction=0.7 if kind == "double" else 1.2)
     print(json.dumps({"result": result.to_json()}), flush=True)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from hil.cli import main
 from hil.networks import load_network
 from hil.store import Store
 from mico.data import load
@@ -31,14 +33,33 @@ class Broken(nn.Module):
 """
 
 
-def mico(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "hil.cli", *arguments]
-    env = {**os.environ, "COLUMNS": "200", **environment}
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT, env=env)
+class Mico:
+    """Runs the command in this process: importing torch anew for every message takes seconds."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.monkeypatch, self.capsys = monkeypatch, capsys
+        self.stdout = self.stderr = ""
+
+    def __call__(self, *arguments: str) -> int:
+        self.monkeypatch.setattr(sys, "argv", ["mico", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        self.stdout, self.stderr = self.capsys.readouterr()
+        return int(ended.value.code or 0)
 
 
-def test_help_lists_the_commands() -> None:
-    done = mico("--help")
+@pytest.fixture
+def mico(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Mico]:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setenv("COLUMNS", "200")
+    yield Mico(monkeypatch, capsys)
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_command_is_there_and_help_lists_its_parts() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "hil.cli", "--help"], capture_output=True, text=True, timeout=60, cwd=ROOT, check=False
+    )
     assert done.returncode == 0
     assert all(name in done.stdout for name in ("demo", "search", "results", "doctor", "data"))
 
@@ -56,43 +77,64 @@ def test_help_lists_the_commands() -> None:
         (("search",), "Missing argument"),
     ],
 )
-def test_usage_errors_exit_with_2_and_no_traceback(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+def test_usage_errors_exit_with_2_and_no_traceback(
+    mico: Mico, arguments: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
     options = () if "--store" in arguments or len(arguments) == 1 else ("--store", str(tmp_path / "s.sqlite"))
-    done = mico(*arguments, *options)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+    assert mico(*arguments, *options) == 2
+    assert message in mico.stderr
+    assert "Traceback" not in mico.stderr
+    assert mico.stdout == ""
 
 
-def test_damaged_store_exits_with_1_and_a_cure(tmp_path: Path) -> None:
+def test_damaged_store_exits_with_1_and_a_cure(mico: Mico, tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite"
     path.write_text("not a database" * 100)
-    done = mico("results", "--store", str(path))
-    assert done.returncode == 1
-    assert "another --store" in done.stderr
+    assert mico("results", "--store", str(path)) == 1
+    assert "another --store" in mico.stderr
+    assert "Traceback" not in mico.stderr
+
+
+def test_debug_lets_the_traceback_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MICO_DEBUG", "1")
+    monkeypatch.setattr(sys, "argv", ["mico", "results", "--store", "nostore.sqlite"])
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(UsageError):
+            main()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("signal_name", ["SIGINT", "SIGTERM"])
+def test_interrupt_exits_with_130_and_no_traceback(tmp_path: Path, signal_name: str) -> None:
+    """The signal arrives while the store is opened."""
+    store = Store(tmp_path / "s.sqlite")
+    script = f"""
+import os, signal, sys
+import hil.cli, hil.store
+hil.store.Store.__init__ = lambda *_: os.kill(os.getpid(), signal.{signal_name})
+sys.argv = ["mico", "results", "--store", {store.where!r}]
+hil.cli.main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, cwd=ROOT, check=False
+    )
+    assert done.returncode == 130
     assert "Traceback" not in done.stderr
 
 
-def test_debug_shows_the_traceback() -> None:
-    done = mico("results", "--store", "nostore.sqlite", MICO_DEBUG="1")
-    assert done.returncode != 0
-    assert "Traceback" in done.stderr
-
-
-def test_results_lists_campaigns(tmp_path: Path) -> None:
+def test_results_lists_campaigns(mico: Mico, tmp_path: Path) -> None:
     store = Store(tmp_path / "s.sqlite")
     number = store.campaign({"model": "lenet5", "dataset": "mnist", "seed": 4, "fraction": 0.6})
     store.set_campaign(number, "done", add_wall_s=7.0, result={"best": {"accuracy_test": 0.987, "cycles": 12345}})
-    done = mico("results", "--store", store.where)
-    assert done.returncode == 0
-    assert all(text in done.stdout for text in ("lenet5", "98.70 %", "12,345", "0 measurements, 0 failed"))
+    assert mico("results", "--store", store.where) == 0
+    assert all(text in mico.stdout for text in ("lenet5", "98.70 %", "12,345", "0 measurements, 0 failed"))
 
 
-def test_data_list_is_mounted() -> None:
-    done = mico("data", "list")
-    assert done.returncode == 0
-    assert "digits" in done.stdout
+def test_data_list_is_mounted(mico: Mico) -> None:
+    assert mico("data", "list") == 0
+    assert "digits" in mico.stdout
 
 
 def test_own_network_is_loaded_trained_and_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
