@@ -31,8 +31,9 @@ static void nak(struct loader *loader, uint8_t reason) {
     answer(loader, FRAME_NAK, loader->expected, &reason, 1);
 }
 
-// Of damaged frames behind a gap that is already reported nothing is said, unless it is the awaited frame that came
-// damaged again: the host sends all of them anew, and an answer to each would make it do so several times over.
+// Of damaged frames behind a gap that is already reported nothing is said, unless it is the awaited frame
+// that came damaged again: the host sends all of them anew, and an answer to each would make it do so several
+// times over.
 static void damaged(struct loader *loader, uint8_t reason) {
     if (!loader->gap_reported || loader->reader.sequence == loader->expected) nak(loader, reason);
 }
