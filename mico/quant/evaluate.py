@@ -34,7 +34,7 @@ Method = Literal["ptq", "short-qat", "full-qat"]
 PTQ_BITS = 4
 """Schemes with fewer bits than this anywhere are trained."""
 
-SHORT_SHARE, FULL_SHARE = 1 / 20, 3 / 10
+SHORT_SHARE, FULL_SHARE = 1 / 20, 1 / 2
 """Steps of short and full training over those of the float network's training; measured, see README.md."""
 
 

@@ -28,7 +28,7 @@ def digits() -> Dataset:
 
 @pytest.fixture(scope="module")
 def make(digits: Dataset) -> Callable[..., Evaluator]:
-    """Evaluators of LeNet-5 after 200 steps on the digits: short training is 10 steps, full training 60."""
+    """Evaluators of LeNet-5 after 200 steps on the digits: short training is 10 steps, full training 100."""
     source = models.get("lenet5")
     graph = trace(train(source.build(0), digits, RECIPE, 0).model, source.INPUT_SHAPE, name="lenet5")
     calibration = calibrate(graph, digits.calibration)
@@ -55,7 +55,7 @@ def test_method_and_length_follow_the_bits(make: Callable[..., Evaluator], tmp_p
     assert set(lengths) == {10}
     lengths.clear()
     assert evaluator.quantise(narrow, full=True).method == "full-qat"
-    assert set(lengths) == {60}
+    assert set(lengths) == {100}
 
 
 def test_trained_scheme_comes_from_the_cache_in_a_new_process_or_evaluator(
@@ -146,4 +146,4 @@ def test_lenet5_on_mnist_keeps_its_accuracy_at_low_bits(tmp_path: Path) -> None:
     }
     assert abs(accuracy[8] - float_.accuracy_val) <= 0.001
     assert abs(accuracy[4] - float_.accuracy_val) <= 0.005
-    assert accuracy[2] >= 0.982
+    assert accuracy[2] >= 0.984
