@@ -15,7 +15,7 @@ from hil.link.port import Port, open_port
 from hil.targets.base import LayerCycles, Program, Provenance, Run, Target
 from hil.targets.sim_process import SimProcess
 from hil.toolchain import build_boot_rom, firmware_hash
-from hil.verilate import DEFAULT_RAM_BYTES, SocBuild, build_soc
+from hil.verilate import DEFAULT_RAM_BYTES, SocBuild, build_soc, describe_soc
 from mico.errors import DeviceError, FlashError, MeasurementError, MicoError, UsageError
 
 __all__ = ["SocSim"]
@@ -98,7 +98,7 @@ class SocSim(Target):
             self._process = None
 
     def provenance(self, program: Program) -> Provenance:
-        build = self._soc()
+        build = self._build or describe_soc(**self._parameters())
         return Provenance(
             kind=self.name,
             parameters=build.parameters,
@@ -183,14 +183,12 @@ class SocSim(Target):
 
     def _soc(self) -> SocBuild:
         if self._build is None:
-            self._build = build_soc(
-                cpu=self.cpu,
-                ram_latency=self.ram_latency,
-                ram_bytes=self.ram_bytes,
-                simd=self.simd,
-                netlist=self.netlist,
-            )
+            self._build = build_soc(**self._parameters())
         return self._build
+
+    def _parameters(self) -> dict[str, Any]:
+        names = ("cpu", "ram_latency", "ram_bytes", "simd", "netlist")
+        return {name: getattr(self, name) for name in names}
 
     def _opened(self) -> tuple[SimProcess, Port]:
         if self._process is None or self._port is None:
