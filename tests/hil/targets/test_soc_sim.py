@@ -20,7 +20,7 @@ from mico.errors import DeviceError, FlashError, MicoError, ProtocolError, Proto
 from tests.hil.targets.programs import inputs, lenet5, picture
 
 ROOT = Path(__file__).resolve().parents[3]
-TIMEOUT_S = 5.0
+TIMEOUT_S = 3.0
 
 
 @pytest.fixture
@@ -112,6 +112,7 @@ def test_ram_latency_costs_cycles_and_is_told():
     assert cycles[1] > cycles[0]
 
 
+@pytest.mark.slow  # builds another simulator
 def test_a_simulator_without_the_simd_unit_refuses_simd_kernels_and_runs_plain_ones():
     model = picture()
     x = inputs(model, 1, seed=7)
