@@ -70,8 +70,8 @@ class Console:
     def sync(self, timeout_s: float = 2.0) -> None:
         """Bring the console to a state where it takes a command, whatever was half sent or half read before.
 
-        Sends a command that does not exist, with a number of its own, and waits for the error that names it: no answer to
-        an earlier command can be taken for that.
+        Sends a command that does not exist, with a number of its own, and waits for the error that names it: no answer
+        to an earlier command can be taken for that.
         """
         abort = bytes(MAX_PAYLOAD + OVERHEAD) + Frame(FrameType.ABORT, 0).encode()  # for a device within a load
         for prefix in (b"", abort, abort):
