@@ -56,7 +56,7 @@ module stream_run
   logic        fetching_q, fetched;
 
   assign header_words = out_i == OutInt32 ? {1'b0, has_bias_i} : 2'd3;
-  assign weight_words = 15'((20'(k_i) * (20'd8 >> w_i) + 20'd31) >> 5);
+  assign weight_words = 15'(((20'(k_i) << (2'd3 - w_i)) + 20'd31) >> 5);
   assign row_words    = weight_words + 15'(header_words);
   assign rd_valid_o   = fetching_q;
   assign rd_addr_o    = fetch_addr_q;

@@ -37,8 +37,8 @@ int main(int argc, char **argv) {
             uint32_t count = next_word();
             for (uint32_t i = 0; i < 4 * count; i += 4) {
                 uint32_t word = next_word();
-                uint32_t here =
-                    (uint32_t)ram[i + 3] << 24 | (uint32_t)ram[i + 2] << 16 | (uint32_t)ram[i + 1] << 8 | ram[i];
+                uint32_t here = (uint32_t)ram[i + 3] << 24 | (uint32_t)ram[i + 2] << 16 |
+                                (uint32_t)ram[i + 1] << 8 | ram[i];
                 for (uint32_t b = 0; kind == 2 && b < 4; b++) ram[i + b] = (uint8_t)(word >> (8 * b));
                 if (kind == 3 && here != word) {
                     printf("record %u: byte %u on is %08x, not %08x\n", records, i, here, word);

@@ -7,10 +7,11 @@ from dataclasses import replace
 from itertools import product
 
 import numpy as np
-from hil.harness.stream_model import Config, Op, Out, Register, weight_stream
-from mico.quant.scheme import BITS
 from numpy.typing import NDArray
 
+from hil.harness.packing import weight_stream
+from hil.harness.stream_model import Config, Op, Out, Register
+from mico.quant.scheme import BITS
 from tests.rtl.simd_stream.script import BUFFER_WORDS, RAM_BASE, Script
 
 WEIGHTS = 4096  # byte of the RAM where weights may begin; results lie behind RESULTS, and before it nothing is written
@@ -104,7 +105,9 @@ def add_run(script: Script, config: Config, elements: int) -> None:
     row_words = config.header_words + -(-k * config.w // 32)
     n = int(rng.integers(1, min(40, (RESULTS - WEIGHTS) // 4 // row_words) + 1))
     weights = random_weights(rng, config.w, (n, k))
-    stream = weight_stream(weights, config.w, random_headers(rng, config, n, k), lambda bits: int(rng.integers(1 << bits)))
+    stream = weight_stream(
+        weights, config.w, random_headers(rng, config, n, k), lambda bits: int(rng.integers(1 << bits))
+    )
     first = WEIGHTS + 4 * int(rng.integers(0, (RESULTS - WEIGHTS) // 4 - len(stream) + 1))
     content = rng.integers(0, 256, script.used_bytes, dtype=np.uint8)
     content[first : first + 4 * len(stream)] = stream.view(np.uint8)

@@ -6,10 +6,11 @@ import struct
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+
 from hil.harness import simd_model
 from hil.harness.runner import ROOT, read_file_list, run_cocotb
 from hil.harness.stream_model import Op, Register, StreamModel, function_id
-from numpy.typing import NDArray
 
 FOLDER = Path(__file__).resolve().parent
 RAM_BASE = 0x4000_0000
@@ -54,7 +55,7 @@ class Script:
         self._records.append(self.memory[: self.used_bytes].view("<u4").astype(">u4").tobytes())
 
     def command(self, function: int, rs1: int = 0, rs2: int = 0, check: bool = True) -> int:
-        """One command of the engine or of version 1; *check* False writes its answer to the answer file instead of comparing it."""
+        """One command of the engine or of version 1; *check* False: its answer is not compared but :meth:`run`'s."""
         if function >> 3 & 0xF:
             expected = simd_model.dot(function, rs1 & 0xFFFF_FFFF, rs2 & 0xFFFF_FFFF)
         else:
@@ -116,7 +117,7 @@ class Script:
         path.write_bytes(b"".join([*self._records, struct.pack(">I", 0)]))
 
     def run(self, name: str) -> list[int]:
-        """Play the script; returns the answers that were not compared. Raises MeasurementError where the RTL differs."""
+        """Play the script; returns the answers not compared. Raises MeasurementError where the RTL differs."""
         folder = ROOT / "build" / "stream"
         folder.mkdir(parents=True, exist_ok=True)
         path, answers = folder / f"{name}.script", folder / f"{name}.answers"

@@ -6,9 +6,10 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hil.harness.stream_model import Config, Op, Out, Register, function_id, weight_stream
-from mico.quant.scheme import BITS
 
+from hil.harness.packing import weight_stream
+from hil.harness.stream_model import Config, Op, Out, Register, function_id
+from mico.quant.scheme import BITS
 from tests.rtl.simd_stream.random_ops import random_weights
 from tests.rtl.simd_stream.script import RAM_BASE, Script
 
@@ -22,7 +23,9 @@ def add_matmul(script: Script, config: Config) -> None:
     """out[128][128] = a[128][128] * w[128][128], four rows at a time; its BUSY goes to the answers."""
     rng = script.rng
     weights = random_weights(rng, config.w, (SIZE, SIZE))
-    headers = np.stack([rng.integers(-1000, 1000, SIZE), rng.integers(1 << 30, 1 << 31, SIZE), np.full(SIZE, 38)], axis=1)
+    headers = np.stack(
+        [rng.integers(-1000, 1000, SIZE), rng.integers(1 << 30, 1 << 31, SIZE), np.full(SIZE, 38)], axis=1
+    )
     stream = weight_stream(weights, config.w, headers[:, : config.header_words])
     content = rng.integers(0, 256, USED, dtype=np.uint8)
     content[WEIGHTS : WEIGHTS + 4 * len(stream)] = stream.view(np.uint8)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hil.harness.simd_model import encodings
-from hil.harness.stream_model import Config, Error, Op, Out, Register, function_id, weight_stream
-from mico.errors import MeasurementError
 
+from hil.harness.packing import weight_stream
+from hil.harness.simd_model import encodings
+from hil.harness.stream_model import Config, Error, Op, Out, Register, function_id
+from mico.errors import MeasurementError
 from tests.rtl.simd_stream.random_ops import add_case, clear_buffers, configs
 from tests.rtl.simd_stream.script import BUFFER_WORDS, RAM_BASE, RAM_BYTES, Script
 
@@ -31,7 +32,8 @@ def test_every_pair_sign_and_format_with_random_shapes_places_and_stalls(seed: i
     script.run(f"random{seed}")
 
 
-def test_long_rows(seed: int = 4) -> None:
+def test_long_rows() -> None:
+    seed = 4
     script = random_script(seed)
     for config in list(configs())[seed % 3 :: 3]:
         add_case(script, config, small=False)

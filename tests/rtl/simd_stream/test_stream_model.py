@@ -1,4 +1,4 @@
-"""The Python model of the streaming engine against plain numpy, and the C model of the intrinsics against the Python one."""
+"""The Python model of the streaming engine against plain numpy, and the C model against the Python one."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hil.harness.runner import ROOT
-from hil.harness.stream_model import Config, Op, Out, StreamModel, field_bits, pack, unpack, weight_stream
-from mico.quant.scheme import BITS
 from numpy.typing import NDArray
 
+from hil.harness.packing import field_bits, pack, unpack, weight_stream
+from hil.harness.runner import ROOT
+from hil.harness.stream_model import Config, Op, Out, StreamModel
+from mico.quant.scheme import BITS
 from tests.rtl.simd_stream.random_ops import add_case, clear_buffers, configs, random_weights
 from tests.rtl.simd_stream.script import BUFFER_WORDS, RAM_BASE, RAM_BYTES, Script
 
@@ -107,7 +108,16 @@ def player(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The C model under AddressSanitizer and UBSan, playing scripts."""
     program = tmp_path_factory.mktemp("stream") / "host_player"
     sources = [Path(__file__).with_name("host_player.c"), ROOT / "firmware/kernels/mico_stream_host.c"]
-    flags = ["-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined", "-fno-sanitize-recover"]
+    flags = [
+        "-std=c11",
+        "-O1",
+        "-g",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover",
+    ]
     command = ["gcc", *flags, "-I", str(ROOT / "firmware/kernels"), *map(str, sources), "-o", str(program)]
     subprocess.run(command, check=True, timeout=120)
     return program
