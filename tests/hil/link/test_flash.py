@@ -131,6 +131,15 @@ def test_a_device_that_goes_away_is_a_device_error(tmp_path: Path, kind: str):
             flash(port, IMAGE, base=BASE, entry=BASE, timeout_s=0.2, retries=1, watch=die)
 
 
+def test_a_port_that_was_closed_is_a_device_error(tmp_path: Path):
+    with FaultyLine([host_loader(), tmp_path / "ram"], Faults(), 0) as line:
+        port = open_port(line.url)
+        port.close()
+        port.close()
+        with pytest.raises(DeviceError, match="the port cannot be"):
+            flash(port, IMAGE, base=BASE, entry=BASE)
+
+
 def test_a_port_that_is_not_there_is_a_device_error():
     for url in ("/dev/no-such-port", "socket://127.0.0.1:1"):
         with pytest.raises(DeviceError, match="cannot be opened"):
