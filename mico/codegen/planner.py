@@ -38,8 +38,8 @@ class Plan:
 def plan(buffers: Sequence[Buffer], *, align: int = 4) -> Plan:
     """Place *buffers*, each at a multiple of *align*, sizes rounded up to it.
 
-    Best fit in several fixed orders (size, size times lifetime, first use), then in up to 400 seeded random swaps of the best
-    order, stopping as soon as the lower bound is reached. Deterministic.
+    Best fit in several fixed orders (size, size times lifetime, first use), then in up to 400 seeded random swaps of
+    the best order, stopping as soon as the lower bound is reached. Deterministic.
     """
     rounded = [Buffer(b.name, -(-b.size // align) * align, b.first, b.last) for b in buffers]
     if len({b.name for b in rounded}) != len(rounded):
@@ -72,7 +72,7 @@ def plan(buffers: Sequence[Buffer], *, align: int = 4) -> Plan:
 
 
 def _place(order: Sequence[Buffer]) -> tuple[int, dict[str, int]]:
-    """Best fit: each buffer into the smallest gap between already placed buffers that it conflicts with, else on top."""
+    """Best fit: each buffer into the smallest gap between placed buffers that it conflicts with, else on top."""
     placed: list[tuple[int, Buffer]] = []
     for buffer in order:
         best_gap: int | None = None

@@ -68,12 +68,13 @@ static NOT_INLINED void gather_bytes(const struct mico_conv2d *d, struct window 
     uint32_t height = d->input.height,
              stride = d->input.width * pixel; // locals: stores of bytes may alias *d
     uint32_t line = d->kernel_width * pixel, count = s.count * pixel;
-    const uint8_t *from = (const uint8_t *)d->input.data;
-    from += (uint32_t)v.top * stride + ((uint32_t)v.left + s.first) * pixel;
+    const uint8_t *data = (const uint8_t *)d->input.data;
+    uint32_t position =
+        (uint32_t)v.top * stride + ((uint32_t)v.left + s.first) * pixel; // wraps above the first line
     uint8_t *to = (uint8_t *)row + s.first * pixel;
     zero_words(inside(d, v) ? row + d->kernel_height * line / 4 : row, row_limit); // the tail, or all
-    for (int32_t y = v.top, end = v.top + d->kernel_height; y < end; y++, to += line, from += stride)
-        if ((uint32_t)y < height) copy_bytes(to, from, count);
+    for (int32_t y = v.top, end = v.top + d->kernel_height; y < end; y++, to += line, position += stride)
+        if ((uint32_t)y < height) copy_bytes(to, data + position, count);
 }
 
 // The window's elements of one group's channels, padding as code 0.

@@ -100,7 +100,9 @@ def weights_header(program: CProgram) -> str:
 def weights_source(program: CProgram) -> str:
     parts = [_GENERATED, '#include "weights.h"\n']
     for op in _weighted(program):
-        assert op.weight is not None and op.weight_format is not None and op.requant is not None
+        assert op.weight is not None
+        assert op.weight_format is not None
+        assert op.requant is not None
         source_bits = program.layouts[op.inputs[0]].format.bits
         columns = int(np.prod(op.weight.shape[1:]))
         padded = weight_row_words(columns, source_bits, op.weight_format.bits) * 32 // op.weight_format.bits
@@ -178,14 +180,16 @@ def source(program: CProgram) -> str:
     parts.append("const struct model_layer model_layers[MODEL_LAYER_COUNT] = {\n" + "\n".join(rows) + "\n};\n")
     parts.append(
         f"uint8_t *model_input(void)\n{{\n    return (uint8_t *)ARENA({program.offset(model.input)});\n}}\n\n"
-        f"const int32_t *model_output(void)\n{{\n    return (const int32_t *)ARENA({program.offset(model.output)});\n}}\n"
+        "const int32_t *model_output(void)\n"
+        f"{{\n    return (const int32_t *)ARENA({program.offset(model.output)});\n}}\n"
     )
     return "\n".join(parts)
 
 
 def _plan_comment(program: CProgram) -> str:
     lines = [
-        f"// Buffers: {program.plan.peak} bytes, lower bound {program.plan.lower_bound}. Offset, bytes, first and last layer:"
+        f"// Buffers: {program.plan.peak} bytes, lower bound {program.plan.lower_bound}.",
+        "// Offset, bytes, name: first and last layer",
     ]
     names = [op.name for op in program.ops]
     for b in sorted(program.buffers, key=lambda b: (b.first, program.plan.offsets[b.name])):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mico.codegen.c.layout import TensorLayout, load_layouts, pack_tensor, tensor_bytes, unpack_tensor
+from mico.codegen.c.layout import load_layouts, pack_tensor, tensor_bytes, unpack_tensor
 from mico.codegen.c.sources import KERNELS, include_dirs, kernel_sources
 from mico.errors import MeasurementError, ToolError, UsageError
 
@@ -61,8 +61,8 @@ class HostModel:
 
         Returns
         -------
-        int32 ``(N, outputs)``, logits in channel-first order, and every layer's output by layer name, ``(N, ...)`` channel
-        first: as :func:`mico.quant.execute.run` with ``keep``.
+        int32 ``(N, outputs)``, logits in channel-first order, and every layer's output by layer name, ``(N, ...)``
+        channel first: as :func:`mico.quant.execute.run` with ``keep``.
         """
         if x.shape[1:] != self.layouts.input.shape:
             raise UsageError(

@@ -1,7 +1,7 @@
-"""How tensors and weights lie in the memory of the firmware; firmware/README.md and firmware/kernels/README.md say the same.
+"""How tensors and weights lie in the memory of the firmware, as firmware/README.md and firmware/kernels/README.md say.
 
-Activations: channel last, packed densely, element 0 in the least significant bits of the lowest byte, padded with zeros to
-4 bytes. Weights: rows padded to a whole step and interleaved in blocks of four, two and one rows.
+Activations: channel last, packed densely, element 0 in the least significant bits of the lowest byte, padded with zeros
+to 4 bytes. Weights: rows padded to a whole step and interleaved in blocks of four, two and one rows.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class TensorLayout:
     shape, format
         Of the tensor, channel first.
     order
-        For a vector that is a flattened picture: ``order[i]`` is the channel-first index of the element at place *i* in memory.
-        None where memory order is the vector's own, and for pictures, which are always channel last.
+        For a vector that is a flattened picture: ``order[i]`` is the channel-first index of the element at place *i* in
+        memory. None where memory order is the vector's own, and for pictures, which are always channel last.
     """
 
     shape: Shape
@@ -139,7 +139,7 @@ def weight_row_words(columns: int, activation_bits: int, weight_bits: int) -> in
 
 
 def pack_weights(matrix: NDArray[Any], form: Format, activation_bits: int) -> NDArray[np.uint32]:
-    """Words of a weight matrix ``(rows, columns)`` as the kernels read them: blocks of 4, 2, 1 rows, words interleaved."""
+    """Words of a weight matrix ``(rows, columns)`` as the kernels read them: blocks of 4, 2, 1 rows, interleaved."""
     rows, columns = matrix.shape
     words = _pack(_codes(matrix, form), form.bits)
     words = np.pad(words, [(0, 0), (0, weight_row_words(columns, activation_bits, form.bits) - words.shape[1])])

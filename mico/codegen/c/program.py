@@ -33,7 +33,7 @@ class CProgram:
     storage
         The tensor whose buffer holds a tensor: itself, or what a flatten looks at.
     buffers, plan
-        Buffers with lifetimes in steps (indices of *ops*) and their offsets; the scratch of operation L is ``L (scratch)``.
+        Buffers with lifetimes in steps (indices of *ops*) and their offsets; the scratch of L is ``L (scratch)``.
     """
 
     model: IntegerModel
@@ -57,7 +57,7 @@ def scratch_name(op: IntegerOp) -> str:
 
 
 def needs_mask(op: IntegerOp, source: TensorLayout) -> bool:
-    """Whether zero padding meets {-1, +1} activations, which have no zero: the SIMD kernel then corrects border pixels."""
+    """Whether zero padding meets {-1, +1} activations, which have no zero: the SIMD kernel corrects border pixels."""
     return op.kind is OpKind.CONV2D and source.format.binary and any(op.pair("padding"))
 
 
@@ -130,13 +130,16 @@ def _lifetimes(
     buffers = [Buffer(name, tensor_bytes(layouts[name]), first[name], end[name]) for name in first]
     for step, op in enumerate(ops):
         if op.kind in (OpKind.CONV2D, OpKind.LINEAR):
-            buffers.append(Buffer(scratch_name(op), _scratch_bytes(op, layouts[op.inputs[0]], layouts[op.output]), step, step))
+            buffers.append(
+                Buffer(scratch_name(op), _scratch_bytes(op, layouts[op.inputs[0]], layouts[op.output]), step, step)
+            )
     return tuple(buffers)
 
 
 def _scratch_bytes(op: IntegerOp, source: TensorLayout, out: TensorLayout) -> int:
-    """Rows of gathered activations, a mask row where padding needs one, and the accumulators of a pixel for each row."""
-    assert op.weight is not None and op.weight_format is not None
+    """Rows of gathered activations, a mask row where padding needs one, and accumulators for each row."""
+    assert op.weight is not None
+    assert op.weight_format is not None
     columns = int(np.prod(op.weight.shape[1:]))
     row = weight_row_steps(columns, source.format.bits, op.weight_format.bits) * max(
         1, source.format.bits // op.weight_format.bits

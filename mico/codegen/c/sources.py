@@ -15,8 +15,10 @@ def include_dirs() -> list[Path]:
 
 
 def kernel_sources(simd: bool) -> list[Path]:
-    """C files to compile with ``-DMICO_SIMD=1`` or ``=0``: of the SIMD build, a file in ``simd/`` replaces its namesake in
-    ``plain/``. Compile with ``-ffunction-sections`` and link with ``--gc-sections``: few of the dot products are used."""
+    """C files to compile with ``-DMICO_SIMD=1`` or ``=0``: in the SIMD build a file in ``simd/`` replaces its namesake.
+
+    Compile with ``-ffunction-sections`` and link with ``--gc-sections``: few of the dot products are used.
+    """
     files = {path.name: path for path in sorted((KERNELS / "plain").glob("*.c"))}
     if simd:
         files |= {path.name: path for path in sorted((KERNELS / "simd").glob("*.c"))}

@@ -219,7 +219,7 @@ def _random_operation(builder: ModelBuilder, rng: np.random.Generator, current: 
 
 
 def lenet5(weight_bits: int, activation_bits: int, *, seed: int = 5) -> ModelBuilder:
-    """LeNet-5 with random weights of these bits in every layer, unsigned activations; a requant in front below 8 bits."""
+    """LeNet-5 with random weights, these bits in every layer, unsigned activations; below 8 bits a requant in front."""
     builder = ModelBuilder(seed, (1, 28, 28), name=f"lenet5_w{weight_bits}a{activation_bits}")
     form = Format(activation_bits, False)
     x = "input" if activation_bits == 8 else builder.requant("input", out=form)
