@@ -1,4 +1,4 @@
-"""Cycles of LeNet-5's layers on the simulated SoC, with random weights: ``python tests/firmware/kernels/cycles.py 8x8 2x2``.
+"""Cycles of LeNet-5 on the simulated SoC, random weights: ``python tests/firmware/kernels/cycles.py 8x8 2x2``.
 
 An argument is weight bits x activation bits. Checks that the logits are Python's.
 """
