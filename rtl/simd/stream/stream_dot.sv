@@ -6,15 +6,15 @@ module stream_dot
   input  logic               enable_i,      // low: the result is 0 and nothing toggles
   input  width_e             a_width_i,
   input  logic               a_unsigned_i,
-  input  width_e             w_width_i,     // Width1 with wider activations: weights_i holds two-bit elements
+  input  width_e             w_width_i,     // Width1 with wider activations: weights_i holds 01 and 11
   input  logic [127:0]       a_i,           // the activations of the step from bit 0 on
   input  logic [31:0]        weights_i,
-  input  logic [31:0]        mask_i,        // elements that count
+  input  logic [31:0]        mask_i,        // 1x1: elements that count; else the weights of those that do not are 0
   output logic signed [18:0] dot_o
 );
 
   logic              binary;
-  logic signed [8:0] element [16];          // activations, masked
+  logic signed [8:0] element [16];          // activations
   logic signed [8:0] slot    [16];          // the activation of each weight piece
   logic signed [10:0] low [4], high [4];    // sums of the planes by significance: pieces i with i % 4 = j
   logic signed [12:0] group [4];
@@ -44,21 +44,18 @@ module stream_dot
         dot_o = (19'($countones(agree)) << 1) - 19'($countones(mask_i));
       end
     end else if (enable_i) begin
+      unique case (a_width_i)
+        Width8:  for (int i = 0; i < 16; i++) element[i] = {~a_unsigned_i & a_i[8*i+7], a_i[8*i+:8]};
+        Width4:  for (int i = 0; i < 16; i++) element[i] = {{5{~a_unsigned_i & a_i[4*i+3]}}, a_i[4*i+:4]};
+        Width2:  for (int i = 0; i < 16; i++) element[i] = {{7{~a_unsigned_i & a_i[2*i+1]}}, a_i[2*i+:2]};
+        default: for (int i = 0; i < 16; i++) element[i] = {{8{~a_unsigned_i & a_i[i]}}, ~a_unsigned_i | a_i[i]};
+      endcase
+      unique case (w_width_i)
+        Width8:  for (int i = 0; i < 16; i++) slot[i] = element[i/4];
+        Width4:  for (int i = 0; i < 16; i++) slot[i] = element[i/2];
+        default: for (int i = 0; i < 16; i++) slot[i] = element[i];
+      endcase
       for (int i = 0; i < 16; i++) begin
-        unique case (a_width_i)
-          Width8:  element[i] = {~a_unsigned_i & a_i[8*i+7], a_i[8*i+:8]};
-          Width4:  element[i] = {{5{~a_unsigned_i & a_i[4*i+3]}}, a_i[4*i+:4]};
-          Width2:  element[i] = {{7{~a_unsigned_i & a_i[2*i+1]}}, a_i[2*i+:2]};
-          default: element[i] = {{8{~a_unsigned_i & a_i[i]}}, ~a_unsigned_i | a_i[i]};
-        endcase
-        if (!mask_i[i]) element[i] = '0;
-      end
-      for (int i = 0; i < 16; i++) begin
-        unique case (w_width_i)
-          Width8:  slot[i] = element[i/4];
-          Width4:  slot[i] = element[i/2];
-          default: slot[i] = element[i];
-        endcase
         if (weights_i[2*i])   low[i%4]  += 11'(slot[i]);
         if (weights_i[2*i+1]) high[i%4] += 11'(slot[i]);
       end

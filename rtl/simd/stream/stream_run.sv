@@ -37,8 +37,8 @@ module stream_run
   output logic                        dot_o,           // stage 2
   output logic                        acc_o,           // stage 3
   output logic [4:0]                  part_o,          // stage 1: where in the 128-bit row the activations are, in units of 4 bits
-  output logic [31:0]                 weights_o,       // stage 2: w = 1 with a > 1: 16 elements widened to two bits
-  output logic [31:0]                 mask_o,          // stage 2: elements that count
+  output logic [31:0]                 weights_o,       // stage 2: one-bit weights as 01 and 11 unless a = 1 too
+  output logic [31:0]                 mask_o,          // stage 2: elements that count, for 1x1
   output logic                        first_o,         // stage 3: the row's first step, the sum starts from the bias
   output logic [31:0]                 bias_o,
 
@@ -164,6 +164,14 @@ module stream_run
     weights = data_i;
     if (halves) begin
       for (int i = 0; i < 16; i++) weights[2*i+:2] = {half_word[i], 1'b1};
+    end
+    // Elements beyond the row weigh nothing; 1x1, which has no zero, takes the mask along.
+    if (last_step && !binary) begin
+      unique case (w_i)
+        Width8:  for (int i = 0; i < 16; i++) if (!mask[i/4]) weights[2*i+:2] = '0;
+        Width4:  for (int i = 0; i < 16; i++) if (!mask[i/2]) weights[2*i+:2] = '0;
+        default: for (int i = 0; i < 16; i++) if (!mask[i])   weights[2*i+:2] = '0;
+      endcase
     end
   end
 

@@ -127,6 +127,9 @@ module stream_dot_bench
       if (half) begin
         for (int i = 0; i < 16; i++) weights[2*i+:2] = {word[i], 1'b1};
       end
+      if (w_bits > 1 || half) begin
+        for (int i = 0; i < 16; i++) if (!mask[w_bits == 8 ? i / 4 : w_bits == 4 ? i / 2 : i]) weights[2*i+:2] = '0;
+      end
     end
   end
 
