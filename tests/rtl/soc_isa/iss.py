@@ -95,20 +95,24 @@ class Machine:
     cfu
         What a custom-0 instruction answers: function id, rs1, rs2 -> rd; default: the SIMD unit, version 1.
 
+    breakpoints
+        False: ``ebreak`` is an illegal instruction, as in VexRiscv_FullCfu.
+
     Attributes
     ----------
     x
         The registers; ``x[32]`` takes what is written to x0.
     output
         Bytes sent through the UART.
-    retired
-        Instructions completed (trapped ones not counted), by opcode and in total (``minstret``).
+    steps, custom
+        Instructions completed, traps not counted (``minstret``, and ``mcycle`` as well); custom ones among them.
     interrupts
         Interrupts taken.
     """
 
     rom: bytes
     cfu: Cfu = simd_model.dot
+    breakpoints: bool = False
     x: list[int] = field(default_factory=lambda: [0] * 33)
     pc: int = 0
     output: bytearray = field(default_factory=bytearray)
@@ -159,8 +163,7 @@ class Machine:
         vector = self.csr[MTVEC]
         if vector == 0:
             raise RuntimeError(f"trap without a vector: cause {cause:#x}, pc {pc:#x}, value {value:#x}")
-        base = vector & ~3
-        return base + 4 * (cause & M >> 1) if vector & 3 == 1 and cause >> 31 else base
+        return vector & ~3  # direct mode is the only one
 
     def pending(self) -> int:
         """mip."""
@@ -237,7 +240,7 @@ class Machine:
             self._compare = self._compare & M | value << 32
         elif offset == 0x2010:
             self._software = value & 1
-        elif offset == 0x0028:
+        elif offset == 0x0020:
             self.faults.clear()
 
     # ---- CSRs
@@ -416,10 +419,11 @@ class Machine:
         if word == 0x1050_0073:
             return lambda pc: pc + 4  # wfi may end at once
         if word in (0x0000_0073, 0x0010_0073):
-            cause = 3 if word >> 20 else 11
 
             def call(pc: int) -> int:
-                raise Trap(cause, pc if cause == 3 else 0)
+                if word >> 20 == 0:
+                    raise Trap(11, 0)
+                raise Trap(3, pc) if self.breakpoints else Trap(2, word)
 
             return call
         return self._make_illegal(word)
