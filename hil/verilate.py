@@ -30,6 +30,8 @@ __all__ = ["DEFAULT_CLOCK_HZ", "DEFAULT_RAM_BYTES", "SocBuild", "build_soc", "de
 DEFAULT_RAM_BYTES = 4 * 1024 * 1024
 DEFAULT_CLOCK_HZ = 50_000_000
 MAX_RAM_BYTES = 256 * 1024 * 1024
+SIMD_VERSIONS = (0, 1, 2)
+LANES = (1, 2, 4)
 
 _SIM = ROOT / "rtl" / "soc" / "sim"
 _FILE_LIST = ROOT / "rtl" / "soc" / "soc.f"
@@ -55,7 +57,8 @@ class SocBuild:
     hardware_hash
         Hex SHA-256 over everything that went into the build.
     parameters
-        What a program can notice: cpu, ram_bytes, ram_latency (wait states per access), simd_version (0: none).
+        What a program can notice: cpu, ram_bytes, ram_latency (wait states per access), simd_version (0: none),
+        simd_lanes (of the streaming engine; 0: none).
     clock_hz
         Nominal clock that the cycles count; simulation runs slower.
     """
@@ -147,7 +150,8 @@ def _describe(
     cpu: str,
     ram_latency: int,
     ram_bytes: int,
-    simd: bool,
+    simd: int,
+    lanes: int,
     netlist: Path | None,
     clock_hz: int,
     train_rom: Path | None,
@@ -158,6 +162,13 @@ def _describe(
         )
     if not 0 <= ram_latency <= 1000:
         raise UsageError(f"{ram_latency} wait states", where="ram_latency", cure="0 to 1000")
+    simd = int(simd)
+    if simd not in SIMD_VERSIONS:
+        raise UsageError(
+            f"no SIMD version {simd}", where="simd", cure="0 (none), 1 (dot products) or 2 (streaming engine)"
+        )
+    if lanes not in LANES:
+        raise UsageError(f"{lanes} lanes", where="lanes", cure="1, 2 or 4")
     if not 1_000_000 <= clock_hz <= 4_000_000_000:
         raise UsageError(f"a clock of {clock_hz} Hz", where="clock_hz", cure="1 MHz to 4 GHz")
     if train_rom is not None and not train_rom.is_file():
@@ -169,7 +180,8 @@ def _describe(
             "RamBytes": ram_bytes,
             "RamLatency": ram_latency,
             "ClockHz": clock_hz,
-            "Simd": int(simd),
+            "Simd": simd,
+            "Lanes": lanes,
             "UartByteMode": 1,
             **check_netlist(netlist, filling),
         },
@@ -183,7 +195,13 @@ def _describe(
         path=ROOT / "build" / "soc" / digest[:32] / "soc_sim",
         build_id=digest[:16],
         hardware_hash=digest,
-        parameters={"cpu": cpu, "ram_bytes": ram_bytes, "ram_latency": ram_latency, "simd_version": int(simd)},
+        parameters={
+            "cpu": cpu,
+            "ram_bytes": ram_bytes,
+            "ram_latency": ram_latency,
+            "simd_version": simd,
+            "simd_lanes": lanes if simd == 2 else 0,
+        },
         clock_hz=clock_hz,
     )
     return build, inputs
@@ -194,13 +212,14 @@ def describe_soc(
     cpu: str = "vexriscv",
     ram_latency: int = 0,
     ram_bytes: int = DEFAULT_RAM_BYTES,
-    simd: bool = True,
+    simd: int = 2,
+    lanes: int = 4,
     netlist: Path | None = None,
     clock_hz: int = DEFAULT_CLOCK_HZ,
     train_rom: Path | None = None,
 ) -> SocBuild:
     """What :func:`build_soc` would return, without building: its path may not exist yet."""
-    return _describe(cpu, ram_latency, ram_bytes, simd, netlist, clock_hz, train_rom)[0]
+    return _describe(cpu, ram_latency, ram_bytes, simd, lanes, netlist, clock_hz, train_rom)[0]
 
 
 def build_soc(
@@ -208,7 +227,8 @@ def build_soc(
     cpu: str = "vexriscv",
     ram_latency: int = 0,
     ram_bytes: int = DEFAULT_RAM_BYTES,
-    simd: bool = True,
+    simd: int = 2,
+    lanes: int = 4,
     netlist: Path | None = None,
     clock_hz: int = DEFAULT_CLOCK_HZ,
     train_rom: Path | None = None,
@@ -225,7 +245,10 @@ def build_soc(
     ram_bytes
         Multiple of 4, from 1024 to 256 MiB.
     simd
-        False: without the SIMD unit; SIMD_VERSION reads 0 and custom instructions answer 0.
+        SIMD_VERSION: 2 with the streaming engine, 1 dot products only, 0 without the unit (custom instructions then
+        answer 0).
+    lanes
+        Of the streaming engine: 1, 2 or 4.
     netlist
         Verilog file of the core; default: that of the PyPI package.
     clock_hz
@@ -243,7 +266,7 @@ def build_soc(
     ToolError
         Verilator, g++ or make is missing, or the build failed: holds their output.
     """
-    build, inputs = _describe(cpu, ram_latency, ram_bytes, simd, netlist, clock_hz, train_rom)
+    build, inputs = _describe(cpu, ram_latency, ram_bytes, simd, lanes, netlist, clock_hz, train_rom)
     if not build.path.is_file():
         _build(build, inputs, jobs)
     return build
@@ -286,7 +309,7 @@ def _verilate(folder: Path, build: SocBuild, inputs: _Inputs, jobs: int) -> None
         verilator_command(),
         *("--cc", "--exe", "--top-module", "soc_top", "--Mdir", "obj", "-o", "soc_sim"),
         *_VERILATOR_FLAGS,
-        *("-CFLAGS", f"-std=c++17 -I{folder} -include description.h"),
+        *("-CFLAGS", f"-std=c++17 -I{folder}"),
         *[f"-G{name}={value}" for name, value in inputs.parameters.items()],
         f"-GBuildId=32'h{build.build_id[:8]}",
         str(_waivers(folder, inputs.netlist)),
@@ -349,7 +372,7 @@ def lint(*, cpu: str = "vexriscv", netlist: Path | None = None) -> list[str]:
     folder = ROOT / "build" / "lint"
     folder.mkdir(parents=True, exist_ok=True)
     done: list[str] = []
-    for simd, ram_latency, byte_mode in ((1, 0, 1), (1, 3, 0), (0, 1, 0)):
+    for simd, ram_latency, byte_mode in ((2, 0, 1), (2, 3, 0), (1, 1, 1), (0, 0, 0)):
         parameters = {"CpuKind": filling.kind, **widths, "Simd": simd, "RamLatency": ram_latency}
         parameters["UartByteMode"] = byte_mode
         flags = [f"-G{name}={value}" for name, value in parameters.items()]
@@ -367,7 +390,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--netlist", type=Path, help="Verilog file of the core")
     parser.add_argument("--ram-latency", type=int, default=0, help="wait states per RAM access")
     parser.add_argument("--ram-bytes", type=int, default=DEFAULT_RAM_BYTES)
-    parser.add_argument("--no-simd", action="store_true")
+    parser.add_argument("--simd", type=int, default=2, choices=SIMD_VERSIONS, help="version of the SIMD unit, 0: none")
+    parser.add_argument("--lanes", type=int, default=4, choices=LANES, help="of the streaming engine")
     parser.add_argument("--train-rom", type=Path, help="boot ROM of a program to optimise the simulator for")
     options = parser.parse_args(arguments)
     try:
@@ -379,7 +403,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 netlist=options.netlist,
                 ram_latency=options.ram_latency,
                 ram_bytes=options.ram_bytes,
-                simd=not options.no_simd,
+                simd=options.simd,
+                lanes=options.lanes,
                 train_rom=options.train_rom,
             )
             print(build.path)

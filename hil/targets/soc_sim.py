@@ -28,7 +28,7 @@ class SocSim(Target):
 
     Parameters
     ----------
-    ram_latency, cpu, ram_bytes, simd, netlist
+    ram_latency, cpu, ram_bytes, simd, lanes, netlist
         As of :func:`hil.verilate.build_soc`.
     timeout_s
         Longest wait for the simulator or the console, inferences aside.
@@ -46,7 +46,8 @@ class SocSim(Target):
         ram_latency: int = 0,
         cpu: str = "vexriscv",
         ram_bytes: int = DEFAULT_RAM_BYTES,
-        simd: bool = True,
+        simd: int = 2,
+        lanes: int = 4,
         netlist: Path | None = None,
         timeout_s: float = 20.0,
         infer_timeout_s: float = 900.0,
@@ -56,6 +57,7 @@ class SocSim(Target):
         self.cpu = cpu
         self.ram_bytes = ram_bytes
         self.simd = simd
+        self.lanes = lanes
         self.netlist = netlist
         self.timeout_s = timeout_s
         self.infer_timeout_s = infer_timeout_s
@@ -187,7 +189,7 @@ class SocSim(Target):
         return self._build
 
     def _parameters(self) -> dict[str, Any]:
-        names = ("cpu", "ram_latency", "ram_bytes", "simd", "netlist")
+        names = ("cpu", "ram_latency", "ram_bytes", "simd", "lanes", "netlist")
         return {name: getattr(self, name) for name in names}
 
     def _opened(self) -> tuple[SimProcess, Port]:

@@ -2,5 +2,5 @@
 fifo.sv
 uart_tx.sv
 uart_rx.sv
-wb_ram.sv
+dual_port_ram.sv
 wb_arbiter.sv

@@ -1,6 +1,6 @@
 // Sources of soc_top in compile order, relative to this file. The core's netlist comes on top of these.
 -f ../common/common.f
--f ../simd/simd.f
+-f ../simd/stream/simd_top.f
 soc_pkg.sv
 soc_rom.sv
 soc_uart.sv

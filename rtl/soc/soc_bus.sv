@@ -97,7 +97,7 @@ module soc_bus #(
 
   assign active   = cyc & stb;
   assign in_rom   = adr[31:$clog2(RomBytes)] == RomBase[31:$clog2(RomBytes)];
-  assign in_ram   = (adr[31:28] == RamBase[31:28]) && ({2'b00, adr[31:2]} - (RamBase >> 2) < 32'(RamWords));
+  assign in_ram   = (adr[31:28] == RamBase[31:28] || adr[31:28] == RamAlias[31:28]) && 32'(adr[27:2]) < 32'(RamWords);
   assign in_io    = adr[31:14] == IoBase[31:14];
   assign io_block = adr[13:12];
   assign io_legal = in_io & owner & ~(we & (sel != 4'b1111));

@@ -6,6 +6,7 @@ module soc_info #(
   parameter int unsigned CpuKind     = 1,
   parameter int unsigned RamBytes    = 4 * 1024 * 1024,
   parameter int unsigned SimdVersion = 1,                // 0: no SIMD unit
+  parameter int unsigned SimdLanes   = 0,                // of the streaming engine; 0: none
   parameter int unsigned RamLatency  = 0
 ) (
   input  logic        clk_i,
@@ -38,6 +39,7 @@ module soc_info #(
       10'd7:   rdata_o = soc_pkg::RamBase;
       10'd8:   rdata_o = count_q;
       10'd9:   rdata_o = {adr_q, 2'b00};
+      10'd10:  rdata_o = SimdLanes;
       default: rdata_o = '0;
     endcase
   end

@@ -4,10 +4,10 @@ package soc_pkg;
   localparam logic [31:0] RomBase  = 32'h0000_0000;
   localparam int unsigned RomBytes = 16 * 1024;
   localparam logic [31:0] RamBase  = 32'h4000_0000;
+  localparam logic [31:0] RamAlias = 32'hC000_0000;     // the same RAM where VexRiscv does not cache
   localparam logic [31:0] IoBase   = 32'hF000_0000;
 
-  localparam logic [31:0] Magic       = 32'h4F43_494D;    // "MICO"
-  localparam int unsigned SimdVersion = 1;
+  localparam logic [31:0] Magic    = 32'h4F43_494D;    // "MICO"
 
   // Fillings of the CPU socket, as CPU_KIND in the info block.
   localparam int unsigned CpuVexRiscv   = 1;

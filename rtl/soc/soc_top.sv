@@ -1,14 +1,17 @@
-// The SoC: CPU socket, boot ROM, RAM, UART, timer, GPIO, info block and, as the core's custom function unit, the SIMD
-// unit. README.md has the block diagram and the memory map.
+// The SoC: CPU socket, boot ROM, dual-port RAM, UART, timer, GPIO, info block and, as the core's custom function unit, the SIMD
+// unit, whose streaming engine has the RAM's second port. README.md has the block diagram and the memory map.
 module soc_top #(
   parameter int unsigned CpuKind      = soc_pkg::CpuVexRiscv,
   parameter int unsigned FetchIdWidth = 1,                  // of a VexiiRiscv netlist
   parameter int unsigned LsuIdWidth   = 1,
   parameter int unsigned RamBytes     = 4 * 1024 * 1024,    // multiple of 4, at most 256 MiB
-  parameter int unsigned RamLatency   = 0,                  // wait states per RAM access, see wb_ram
+  parameter int unsigned RamLatency   = 0,                  // wait states per RAM access, see dual_port_ram
   parameter int unsigned ClockHz      = 50_000_000,
   parameter logic [31:0] BuildId      = '0,
-  parameter bit          Simd         = 1'b1,               // 0: a custom instruction answers 0
+  parameter int unsigned Simd         = 2,                  // SIMD_VERSION: 0 a custom instruction answers 0, 1 dot
+                                                            // products, 2 the streaming engine too
+  parameter int unsigned Lanes        = 4,                  // of the streaming engine: 1, 2 or 4
+  parameter int unsigned BufWords     = 2048,               // words of each of its lane buffers, a power of two
   parameter bit          UartByteMode = 1'b0                // 1: the UART moves whole bytes, see soc_uart
 ) (
   input  logic        clk_i,
@@ -58,6 +61,9 @@ module soc_top #(
   logic [31:0]                   ram_wdata, ram_rdata;
   logic [3:0]                    ram_sel;
   logic [2:0]                    ram_cti;
+  logic                          mem_req, mem_we, mem_gnt, mem_rvalid;
+  logic [3:0]                    mem_be;
+  logic [31:0]                   mem_addr, mem_wdata, mem_rdata;
   logic [3:0]                    io_valid;
   logic                          io_we;
   logic [11:2]                   io_adr;
@@ -105,8 +111,14 @@ module soc_top #(
     .cfu_rsp_outputs_0_i   (cfu_rsp_outputs_0)
   );
 
-  if (Simd) begin : gen_simd
-    simd_unit u_simd (
+  if (Simd == 2) begin : gen_stream
+    logic unused_busy, unused_stall;
+    simd_top #(
+      .Lanes    (Lanes),
+      .BufWords (BufWords),
+      .RamBase  (RamBase),
+      .RamBytes (RamBytes)
+    ) u_simd (
       .clk_i,
       .rst_ni,
       .cmd_valid_i       (cfu_cmd_valid),
@@ -116,14 +128,47 @@ module soc_top #(
       .cmd_inputs_1_i    (cfu_cmd_inputs_1),
       .rsp_valid_o       (cfu_rsp_valid),
       .rsp_ready_i       (cfu_rsp_ready),
-      .rsp_outputs_0_o   (cfu_rsp_outputs_0)
+      .rsp_outputs_0_o   (cfu_rsp_outputs_0),
+      .mem_req_o         (mem_req),
+      .mem_we_o          (mem_we),
+      .mem_be_o          (mem_be),
+      .mem_addr_o        (mem_addr),
+      .mem_wdata_o       (mem_wdata),
+      .mem_gnt_i         (mem_gnt),
+      .mem_rvalid_i      (mem_rvalid),
+      .mem_rdata_i       (mem_rdata),
+      .busy_o            (unused_busy),
+      .stall_o           (unused_stall)
     );
-  end else begin : gen_no_simd
+  end else begin : gen_no_stream
     logic unused;
-    assign unused            = ^{cfu_cmd_function_id, cfu_cmd_inputs_0, cfu_cmd_inputs_1};
-    assign cfu_rsp_valid     = cfu_cmd_valid;
-    assign cfu_cmd_ready     = cfu_rsp_ready;
-    assign cfu_rsp_outputs_0 = '0;
+    assign unused    = ^{Lanes, BufWords, mem_gnt, mem_rvalid, mem_rdata};
+    assign mem_req   = 1'b0;
+    assign mem_we    = 1'b0;
+    assign mem_be    = '0;
+    assign mem_addr  = '0;
+    assign mem_wdata = '0;
+
+    if (Simd == 1) begin : gen_simd
+      simd_unit u_simd (
+        .clk_i,
+        .rst_ni,
+        .cmd_valid_i       (cfu_cmd_valid),
+        .cmd_ready_o       (cfu_cmd_ready),
+        .cmd_function_id_i (cfu_cmd_function_id),
+        .cmd_inputs_0_i    (cfu_cmd_inputs_0),
+        .cmd_inputs_1_i    (cfu_cmd_inputs_1),
+        .rsp_valid_o       (cfu_rsp_valid),
+        .rsp_ready_i       (cfu_rsp_ready),
+        .rsp_outputs_0_o   (cfu_rsp_outputs_0)
+      );
+    end else begin : gen_none
+      logic unused_cfu;
+      assign unused_cfu        = ^{cfu_cmd_function_id, cfu_cmd_inputs_0, cfu_cmd_inputs_1};
+      assign cfu_rsp_valid     = cfu_cmd_valid;
+      assign cfu_cmd_ready     = cfu_rsp_ready;
+      assign cfu_rsp_outputs_0 = '0;
+    end
   end
 
   soc_bus #(.RamBytes(RamBytes)) u_bus (
@@ -170,18 +215,29 @@ module soc_top #(
     .rdata_o (rom_rdata)
   );
 
-  wb_ram #(.Bytes(RamBytes), .Latency(RamLatency)) u_ram (
+  logic unused_mem_addr;
+  assign unused_mem_addr = ^{mem_addr[31:$clog2(RamBytes/4)+2], mem_addr[1:0]};    // the engine asks for words of the RAM only
+
+  dual_port_ram #(.Bytes(RamBytes), .Latency(RamLatency)) u_ram (
     .clk_i,
     .rst_ni,
-    .cyc_i   (ram_cyc),
-    .stb_i   (ram_stb),
-    .we_i    (ram_we),
-    .adr_i   (ram_adr),
-    .wdata_i (ram_wdata),
-    .sel_i   (ram_sel),
-    .cti_i   (ram_cti),
-    .ack_o   (ram_ack),
-    .rdata_o (ram_rdata)
+    .cyc_i       (ram_cyc),
+    .stb_i       (ram_stb),
+    .we_i        (ram_we),
+    .adr_i       (ram_adr),
+    .wdata_i     (ram_wdata),
+    .sel_i       (ram_sel),
+    .cti_i       (ram_cti),
+    .ack_o       (ram_ack),
+    .rdata_o     (ram_rdata),
+    .req_i       (mem_req),
+    .req_we_i    (mem_we),
+    .req_be_i    (mem_be),
+    .req_adr_i   (mem_addr[$clog2(RamBytes/4)+1:2]),
+    .req_wdata_i (mem_wdata),
+    .gnt_o       (mem_gnt),
+    .rvalid_o    (mem_rvalid),
+    .rsp_rdata_o (mem_rdata)
   );
 
   soc_info #(
@@ -189,7 +245,8 @@ module soc_top #(
     .ClockHz     (ClockHz),
     .CpuKind     (CpuKind),
     .RamBytes    (RamBytes),
-    .SimdVersion (Simd ? SimdVersion : 0),
+    .SimdVersion (Simd),
+    .SimdLanes   (Simd == 2 ? Lanes : 0),
     .RamLatency  (RamLatency)
   ) u_info (
     .clk_i,

@@ -46,7 +46,9 @@ def test_identity_follows_what_the_program_can_notice(tmp_path):
         describe_soc(),
         describe_soc(ram_latency=2),
         describe_soc(ram_bytes=1 << 20),
-        describe_soc(simd=False),
+        describe_soc(simd=0),
+        describe_soc(simd=1),
+        describe_soc(lanes=2),
         describe_soc(clock_hz=10_000_000),
         describe_soc(netlist=netlist),
         describe_soc(cpu="vexiiriscv", netlist=STAND_IN),
@@ -57,9 +59,12 @@ def test_identity_follows_what_the_program_can_notice(tmp_path):
         "cpu": "vexriscv",
         "ram_bytes": 4 << 20,
         "ram_latency": 2,
-        "simd_version": 1,
+        "simd_version": 2,
+        "simd_lanes": 4,
     }
-    assert describe_soc(simd=False).parameters["simd_version"] == 0
+    for version in (0, 1):
+        parameters = describe_soc(simd=version).parameters
+        assert (parameters["simd_version"], parameters["simd_lanes"]) == (version, 0)
     for build in builds:
         assert build.hardware_hash.startswith(build.build_id)
 
@@ -73,6 +78,8 @@ def test_identity_follows_what_the_program_can_notice(tmp_path):
         ({"ram_bytes": 1023}, "1023 bytes of RAM"),
         ({"ram_bytes": 1 << 30}, "bytes of RAM"),
         ({"ram_latency": -1}, "-1 wait states"),
+        ({"simd": 3}, "no SIMD version 3"),
+        ({"lanes": 3}, "3 lanes"),
         ({"clock_hz": 0}, "clock of 0 Hz"),
     ],
 )
@@ -181,8 +188,8 @@ def test_killed_build_leaves_nothing_that_looks_like_one(tmp_path):
 
 def test_sources_are_lint_clean():
     """``verilator --lint-only -Wall`` over all of ours, with either core."""
-    assert len(lint()) == 3
-    assert len(lint(cpu="vexiiriscv", netlist=STAND_IN)) == 3
+    assert len(lint()) == 4
+    assert len(lint(cpu="vexiiriscv", netlist=STAND_IN)) == 4
 
 
 def test_lint_finds_what_is_wrong(tmp_path):

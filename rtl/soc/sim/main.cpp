@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "Vsoc_top.h"
+#include "description.h" // of this build, written by hil/verilate.py
 #include "host.h"
 #include "verilated.h"
 

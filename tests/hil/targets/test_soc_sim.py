@@ -116,7 +116,7 @@ def test_ram_latency_costs_cycles_and_is_told():
 def test_a_simulator_without_the_simd_unit_refuses_simd_kernels_and_runs_plain_ones():
     model = picture()
     x = inputs(model, 1, seed=7)
-    with SocSim(simd=False, timeout_s=60.0) as target:
+    with SocSim(simd=0, timeout_s=60.0) as target:
         with pytest.raises(FlashError, match="SIMD unit"):
             target.flash(build_program(model))
         target.flash(build_program(model, simd=False))
@@ -254,7 +254,13 @@ def test_provenance_names_everything_that_can_change_a_measurement():
     assert target.provenance(one).key() == SocSim().provenance(one).key()
     assert target.provenance(one).key() != target.provenance(two).key()
     assert target.provenance(one).key() != SocSim(ram_latency=4).provenance(one).key()
-    assert set(target.provenance(one).parameters) == {"cpu", "ram_bytes", "ram_latency", "simd_version"}
+    assert set(target.provenance(one).parameters) == {
+        "cpu",
+        "ram_bytes",
+        "ram_latency",
+        "simd_version",
+        "simd_lanes",
+    }
 
 
 def _elf_of(image: bytes) -> Path:

@@ -31,6 +31,14 @@ module common_bench (
   input  logic [2:0]       ram_cti_i,
   output logic [2:0]       ram_ack_o,
   output logic [2:0][31:0] ram_rdata_o,
+  input  logic [2:0]       port_req_i,
+  input  logic             port_we_i,
+  input  logic [3:0]       port_be_i,
+  input  logic [7:0]       port_adr_i,
+  input  logic [31:0]      port_wdata_i,
+  output logic [2:0]       port_gnt_o,
+  output logic [2:0]       port_rvalid_o,
+  output logic [2:0][31:0] port_rdata_o,
 
   // Two masters on a RAM of 256 words with 2 wait states; addresses from 256 on answer an error.
   input  logic             m0_cyc_i,
@@ -90,18 +98,26 @@ module common_bench (
 
   localparam int unsigned Latency [3] = '{0, 1, 3};
   for (genvar i = 0; i < 3; i++) begin : gen_ram
-    wb_ram #(.Bytes(1024), .Latency(Latency[i])) u_ram (
+    dual_port_ram #(.Bytes(1024), .Latency(Latency[i])) u_ram (
       .clk_i,
       .rst_ni,
-      .cyc_i   (ram_cyc_i[i]),
-      .stb_i   (ram_stb_i),
-      .we_i    (ram_we_i),
-      .adr_i   (ram_adr_i),
-      .wdata_i (ram_wdata_i),
-      .sel_i   (ram_sel_i),
-      .cti_i   (ram_cti_i),
-      .ack_o   (ram_ack_o[i]),
-      .rdata_o (ram_rdata_o[i])
+      .cyc_i       (ram_cyc_i[i]),
+      .stb_i       (ram_stb_i),
+      .we_i        (ram_we_i),
+      .adr_i       (ram_adr_i),
+      .wdata_i     (ram_wdata_i),
+      .sel_i       (ram_sel_i),
+      .cti_i       (ram_cti_i),
+      .ack_o       (ram_ack_o[i]),
+      .rdata_o     (ram_rdata_o[i]),
+      .req_i       (port_req_i[i]),
+      .req_we_i    (port_we_i),
+      .req_be_i    (port_be_i),
+      .req_adr_i   (port_adr_i),
+      .req_wdata_i (port_wdata_i),
+      .gnt_o       (port_gnt_o[i]),
+      .rvalid_o    (port_rvalid_o[i]),
+      .rsp_rdata_o (port_rdata_o[i])
     );
   end
 
@@ -148,18 +164,30 @@ module common_bench (
     .s_err_i   (cyc & stb & ~in_ram)
   );
 
-  wb_ram #(.Bytes(1024), .Latency(2)) u_shared_ram (
+  logic        shared_gnt, shared_rvalid, unused_port;
+  logic [31:0] shared_port_rdata;
+  assign unused_port = ^{shared_gnt, shared_rvalid, shared_port_rdata};
+
+  dual_port_ram #(.Bytes(1024), .Latency(2)) u_shared_ram (
     .clk_i,
     .rst_ni,
-    .cyc_i   (cyc & in_ram),
-    .stb_i   (stb),
-    .we_i    (we),
-    .adr_i   (adr[9:2]),
-    .wdata_i (wdata),
-    .sel_i   (sel),
-    .cti_i   (cti),
-    .ack_o   (ack),
-    .rdata_o (shared_rdata_o)
+    .cyc_i       (cyc & in_ram),
+    .stb_i       (stb),
+    .we_i        (we),
+    .adr_i       (adr[9:2]),
+    .wdata_i     (wdata),
+    .sel_i       (sel),
+    .cti_i       (cti),
+    .ack_o       (ack),
+    .rdata_o     (shared_rdata_o),
+    .req_i       (1'b0),
+    .req_we_i    (1'b0),
+    .req_be_i    (4'd0),
+    .req_adr_i   (8'd0),
+    .req_wdata_i (32'd0),
+    .gnt_o       (shared_gnt),
+    .rvalid_o    (shared_rvalid),
+    .rsp_rdata_o (shared_port_rdata)
   );
 
 endmodule

@@ -201,6 +201,69 @@ async def ram_holds_what_is_written(dut, lane, stalled):
 
 
 @cocotb.test()
+@cocotb.parametrize(lane=[0, 1, 2], stalled=[False, True])
+async def ram_ports_work_in_the_same_cycle(dut, lane, stalled):
+    """Wishbone in the lower half while the other port works in the upper half, then each reads all (seed 200 + lane).
+
+    Every request is granted at once and every read is answered exactly wait states + 1 cycles later.
+    """
+    await start(dut)
+    latency = LATENCIES[lane]
+    rng = random.Random(200 + lane)
+    model = [rng.getrandbits(32) for _ in range(256)]
+    master = WishboneMaster(dut, "ram_", lane=lane)
+    gap = random_gap(12) if stalled else no_gap
+    due: dict[int, int] = {}  # cycle -> word
+    answers = 0
+
+    async def port_access(cycle, adr, data=None, be=15):
+        """One cycle of the port, *adr* None: without a request; what it answers in it is compared with what is due."""
+        nonlocal answers
+        dut.port_req_i.value = 0 if adr is None else 1 << lane
+        dut.port_we_i.value, dut.port_be_i.value = int(data is not None), be
+        dut.port_adr_i.value, dut.port_wdata_i.value = adr or 0, data or 0
+        if adr is not None and data is None:
+            due[cycle + latency + 1] = model[adr]
+        elif adr is not None:
+            model[adr] = merge(model[adr], data, be)
+        await ReadOnly()
+        assert int(dut.port_gnt_o.value) >> lane & 1
+        assert (int(dut.port_rvalid_o.value) >> lane & 1) == (cycle in due), cycle
+        if cycle in due:
+            assert int(dut.port_rdata_o.value) >> 32 * lane & 0xFFFFFFFF == due.pop(cycle)
+            answers += 1
+        await FallingEdge(dut.clk_i)
+
+    async def port(first, addresses, writes):
+        for cycle, adr in enumerate(addresses, first):
+            write = writes and rng.random() < 0.4
+            idle = stalled and rng.random() < 0.3
+            data, be = rng.getrandbits(32) if write else None, rng.randrange(16) if write else 15
+            await port_access(cycle, None if idle else adr, data, be)
+        for cycle in range(first + len(addresses), first + len(addresses) + latency + 2):
+            await port_access(cycle, None)
+        assert not due
+
+    for adr in range(256):
+        await port_access(-1000, adr, model[adr])
+    beside = cocotb.start_soon(port(0, [128 + rng.randrange(128) for _ in range(600)], True))
+    source = random.Random(300 + lane)
+    for _ in range(100):
+        adr, data = source.randrange(120), source.getrandbits(32)
+        if source.random() < 0.5:
+            await master.access(adr, data=data, gap=gap)
+            model[adr] = data
+        else:
+            beats = await master.burst(adr, 8, gap=gap)
+            assert [beat.data for beat in beats] == model[adr : adr + 8]
+    await beside
+    assert answers > 200
+    assert [beat.data for beat in await master.burst(0, 256)] == model
+    master.idle()
+    await port(10_000, list(range(256)), False)
+
+
+@cocotb.test()
 @cocotb.parametrize(stalled=[False, True])
 async def arbiter_keeps_two_masters_apart(dut, stalled):
     """Two masters in halves of a RAM: each reads its own data, errors reach their cause, bursts stay whole."""

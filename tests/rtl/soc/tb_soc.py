@@ -17,7 +17,7 @@ from hil.harness.wishbone import no_gap, random_gap
 
 PERIOD_NS = 10
 ROM, RAM, INFO, UART, TIMER, GPIO = 0x0, 0x4000_0000, 0xF000_0000, 0xF000_1000, 0xF000_2000, 0xF000_3000
-RAM_BYTES = 64 * 1024
+RAM_BYTES, ALIAS = 64 * 1024, 0xC000_0000
 RAM_LATENCY = 2
 DATA, STATUS, DIVISOR, INTERRUPT = UART, UART + 4, UART + 8, UART + 12
 RX_READY, TX_READY, OVERRUN, FRAMING, TX_IDLE = 1, 2, 4, 8, 16
@@ -70,14 +70,14 @@ async def bridges_answer_in_order(dut, stalled):
         size = rng.randrange(3)
         offset = rng.randrange(256) & ~((1 << size) - 1)
         if kind <= 1:
-            transaction = lsu.submit(RAM + offset, write=True, data=rng.getrandbits(32), size=size)
+            transaction = lsu.submit(rng.choice((RAM, ALIAS)) + offset, write=True, data=rng.getrandbits(32), size=size)
             ram[offset // 4] = merge(ram[offset // 4], transaction)
             expected.append((None, False))
         elif kind <= 3:
-            lsu.submit(RAM + offset, size=size)
+            lsu.submit(rng.choice((RAM, ALIAS)) + offset, size=size)
             expected.append((ram[offset // 4], False))
         elif kind == 4:
-            lsu.submit(rng.choice((0x8000_0000, 0x4000_0000 + RAM_BYTES, 0xF000_4000, 0x3FFF_FFFC)), io=True)
+            lsu.submit(rng.choice((0x8000_0000, RAM + RAM_BYTES, ALIAS + RAM_BYTES, 0xF000_4000, 0x3FFF_FFFC)), io=True)
             expected.append((0, True))
         else:
             lsu.submit(ROM + offset, size=size)
@@ -118,7 +118,8 @@ async def accesses_take_the_cycles_promised(dut):
 async def info_block_describes_the_soc(dut):
     lsu, _, _ = await start(dut)
     values = [await lsu.load(INFO + 4 * i) for i in range(8)]
-    assert values == [0x4F43494D, 0x1234ABCD, 50_000_000, 2, RAM_BYTES, 1, RAM_LATENCY, RAM]
+    assert values == [0x4F43494D, 0x1234ABCD, 50_000_000, 2, RAM_BYTES, 2, RAM_LATENCY, RAM]
+    assert await lsu.load(INFO + 0x28) == 4
 
 
 @cocotb.test()

@@ -25,7 +25,7 @@ def test_program_sees_the_soc(soc, compile_program, simulate):
     simulator.restart()
     lines = simulator.read_until(b"ready\n").decode().split("\n")
     values = [int(line.split()[1], 16) for line in lines if line.startswith("info")]
-    assert values == [0x4F43494D, int(soc.build_id[:8], 16), soc.clock_hz, 1, 4 << 20, 1, 0, 0x40000000]
+    assert values == [0x4F43494D, int(soc.build_id[:8], 16), soc.clock_hz, 1, 4 << 20, 2, 0, 0x40000000]
     seen = dict(line.split() for line in lines if " " in line and not line.startswith("info"))
     assert seen == {
         "forward": "00000001",
@@ -47,6 +47,21 @@ def test_program_sees_the_soc(soc, compile_program, simulate):
         "cpu": "vexriscv",
     }
     assert simulator.command("stats")["bus_errors"] == 0
+
+
+def test_engine_and_core_share_the_memory(soc, compile_program, simulate):
+    """What the core stores the engine reads, what the engine writes the core loads, 200 rounds each way of fencing, and
+    behind one to nine stores back to back. Without the flush the core sees its old lines: the program can tell."""
+    simulator = simulate(soc.path, compile_program("stream"))
+    simulator.restart()
+    lines = [line.split() for line in simulator.read_until(b"done\n").decode().split("\n")[:-2]]
+    seen = dict(lines)
+    assert (seen["version"], seen["lanes"]) == ("00000002", "00000004")
+    assert (seen["fenced"], seen["by-io"], seen["error"]) == ("00000000", "00000000", "00000000")
+    assert [count for name, count in lines if name == "stores"] == ["00000000"] * 9
+    assert int(seen["unfenced-after"], 16) > 100
+    assert int(seen["ops"], 16) == 4 * 200 * 2 + 9 * 50
+    assert (seen["alias"], seen["cached"]) == ("12345678", "1234ab78")
 
 
 def test_interrupts_and_faults(soc, compile_program, simulate):
