@@ -7,6 +7,7 @@ soc_uart.sv
 soc_timer.sv
 soc_gpio.sv
 soc_info.sv
+soc_profile.sv
 soc_bus.sv
 vexii_bus_bridge.sv
 cpu_vexriscv.sv

@@ -40,11 +40,11 @@ module soc_bus #(
   input  logic                          ram_ack_i,
   input  logic [31:0]                   ram_rdata_i,
 
-  output logic [3:0]                    io_valid_o,       // per block of soc_pkg::io_block_e: an access, over in this cycle
+  output logic [soc_pkg::IoBlocks-1:0]  io_valid_o,       // per block of soc_pkg::io_block_e: an access, over in this cycle
   output logic                          io_we_o,
   output logic [11:2]                   io_adr_o,
   output logic [31:0]                   io_wdata_o,
-  input  logic [3:0][31:0]              io_rdata_i,
+  input  logic [soc_pkg::IoBlocks-1:0][31:0] io_rdata_i,
 
   output logic                          fault_o,          // the data side meets an error in this cycle
   output logic [31:2]                   fault_adr_o
@@ -60,7 +60,7 @@ module soc_bus #(
   logic [3:0]  sel;
   logic [2:0]  cti;
   logic        in_rom, in_ram, in_io, active, io_legal;
-  logic [1:0]  io_block;
+  logic [2:0]  io_block;
 
   wb_arbiter u_arbiter (
     .clk_i,
@@ -98,8 +98,8 @@ module soc_bus #(
   assign active   = cyc & stb;
   assign in_rom   = adr[31:$clog2(RomBytes)] == RomBase[31:$clog2(RomBytes)];
   assign in_ram   = (adr[31:28] == RamBase[31:28] || adr[31:28] == RamAlias[31:28]) && 32'(adr[27:2]) < 32'(RamWords);
-  assign in_io    = adr[31:14] == IoBase[31:14];
-  assign io_block = adr[13:12];
+  assign in_io    = (adr[31:15] == IoBase[31:15]) && (32'(io_block) < IoBlocks);
+  assign io_block = adr[14:12];
   assign io_legal = in_io & owner & ~(we & (sel != 4'b1111));
 
   assign rom_adr_o = adr[$clog2(RomBytes)-1:2];
@@ -116,8 +116,10 @@ module soc_bus #(
   assign io_adr_o   = adr[11:2];
   assign io_wdata_o = wdata;
   always_comb begin
-    io_valid_o           = '0;
-    io_valid_o[io_block] = active & io_legal;
+    io_valid_o = '0;
+    for (int unsigned i = 0; i < IoBlocks; i++) begin
+      if (io_block == 3'(i)) io_valid_o[i] = active & io_legal;
+    end
   end
 
   always_comb begin

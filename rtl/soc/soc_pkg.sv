@@ -13,12 +13,14 @@ package soc_pkg;
   localparam int unsigned CpuVexRiscv   = 1;
   localparam int unsigned CpuVexiiRiscv = 2;
 
-  // The four 4 KiB blocks from IoBase.
-  typedef enum logic [1:0] {
-    IoInfo  = 2'd0,
-    IoUart  = 2'd1,
-    IoTimer = 2'd2,
-    IoGpio  = 2'd3
+  // The 4 KiB blocks from IoBase.
+  localparam int unsigned IoBlocks = 5;
+  typedef enum logic [2:0] {
+    IoInfo    = 3'd0,
+    IoUart    = 3'd1,
+    IoTimer   = 3'd2,
+    IoGpio    = 3'd3,
+    IoProfile = 3'd4
   } io_block_e;
 
 endpackage

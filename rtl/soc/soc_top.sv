@@ -64,11 +64,12 @@ module soc_top #(
   logic                          mem_req, mem_we, mem_gnt, mem_rvalid;
   logic [3:0]                    mem_be;
   logic [31:0]                   mem_addr, mem_wdata, mem_rdata;
-  logic [3:0]                    io_valid;
+  logic                          engine_busy, engine_stall;
+  logic [IoBlocks-1:0]           io_valid;
   logic                          io_we;
   logic [11:2]                   io_adr;
   logic [31:0]                   io_wdata;
-  logic [3:0][31:0]              io_rdata;
+  logic [IoBlocks-1:0][31:0]     io_rdata;
 
   assign timer_read_o = io_valid[IoTimer] & ~io_we;
 
@@ -112,7 +113,6 @@ module soc_top #(
   );
 
   if (Simd == 2) begin : gen_stream
-    logic unused_busy, unused_stall;
     simd_top #(
       .Lanes    (Lanes),
       .BufWords (BufWords),
@@ -137,17 +137,19 @@ module soc_top #(
       .mem_gnt_i         (mem_gnt),
       .mem_rvalid_i      (mem_rvalid),
       .mem_rdata_i       (mem_rdata),
-      .busy_o            (unused_busy),
-      .stall_o           (unused_stall)
+      .busy_o            (engine_busy),
+      .stall_o           (engine_stall)
     );
   end else begin : gen_no_stream
     logic unused;
-    assign unused    = ^{Lanes, BufWords, mem_gnt, mem_rvalid, mem_rdata};
-    assign mem_req   = 1'b0;
-    assign mem_we    = 1'b0;
-    assign mem_be    = '0;
-    assign mem_addr  = '0;
-    assign mem_wdata = '0;
+    assign unused       = ^{Lanes, BufWords, mem_gnt, mem_rvalid, mem_rdata};
+    assign mem_req      = 1'b0;
+    assign mem_we       = 1'b0;
+    assign mem_be       = '0;
+    assign mem_addr     = '0;
+    assign mem_wdata    = '0;
+    assign engine_busy  = 1'b0;
+    assign engine_stall = 1'b0;
 
     if (Simd == 1) begin : gen_simd
       simd_unit u_simd (
@@ -306,6 +308,27 @@ module soc_top #(
     .rdata_o (io_rdata[IoGpio]),
     .gpio_i,
     .gpio_o
+  );
+
+  soc_profile u_profile (
+    .clk_i,
+    .rst_ni,
+    .valid_i        (io_valid[IoProfile]),
+    .we_i           (io_we),
+    .adr_i          (io_adr),
+    .wdata_i        (io_wdata),
+    .rdata_o        (io_rdata[IoProfile]),
+    .engine_busy_i  (engine_busy),
+    .engine_stall_i (engine_stall),
+    .engine_read_i  (mem_req & mem_gnt & ~mem_we),
+    .engine_write_i (mem_req & mem_gnt & mem_we),
+    .cfu_valid_i    (cfu_cmd_valid),
+    .cfu_ready_i    (cfu_cmd_ready),
+    .ibus_active_i  (ibus_cyc & ibus_stb),
+    .ibus_done_i    (ibus_ack | ibus_err),
+    .dbus_active_i  (dbus_cyc & dbus_stb),
+    .dbus_we_i      (dbus_we),
+    .dbus_done_i    (dbus_ack | dbus_err)
   );
 
 endmodule

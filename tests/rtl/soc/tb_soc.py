@@ -13,10 +13,16 @@ from cocotb.triggers import ClockCycles, FallingEdge, Timer
 from vexii_model import VexiiBus
 
 from hil.harness.serial_line import SerialSender, receive_bytes
+from hil.harness.stream_model import Op, Register, function_id
 from hil.harness.wishbone import no_gap, random_gap
 
 PERIOD_NS = 10
 ROM, RAM, INFO, UART, TIMER, GPIO = 0x0, 0x4000_0000, 0xF000_0000, 0xF000_1000, 0xF000_2000, 0xF000_3000
+PROFILE = 0xF000_4000
+COUNTERS = (
+    *("cycles", "engine_busy", "engine_stall", "cfu_ops", "cfu_wait", "ibus_transfers", "ibus_wait"),
+    *("dbus_reads", "dbus_writes", "dbus_wait", "engine_reads", "engine_writes"),
+)
 RAM_BYTES, ALIAS = 64 * 1024, 0xC000_0000
 RAM_LATENCY = 2
 DATA, STATUS, DIVISOR, INTERRUPT = UART, UART + 4, UART + 8, UART + 12
@@ -77,7 +83,7 @@ async def bridges_answer_in_order(dut, stalled):
             lsu.submit(rng.choice((RAM, ALIAS)) + offset, size=size)
             expected.append((ram[offset // 4], False))
         elif kind == 4:
-            lsu.submit(rng.choice((0x8000_0000, RAM + RAM_BYTES, ALIAS + RAM_BYTES, 0xF000_4000, 0x3FFF_FFFC)), io=True)
+            lsu.submit(rng.choice((0x8000_0000, RAM + RAM_BYTES, ALIAS + RAM_BYTES, 0xF000_5000, 0x3FFF_FFFC)), io=True)
             expected.append((0, True))
         else:
             lsu.submit(ROM + offset, size=size)
@@ -211,6 +217,73 @@ async def custom_function_reaches_the_simd_unit(dut):
     await Timer(1, "ns")
     assert core.CfuPlugin_logic_bus_cmd_ready.value
     assert int(core.CfuPlugin_logic_bus_rsp_payload_outputs_0.value) == 6
+
+
+async def custom(dut, core, op, rs1=0, rs2=0):
+    """One instruction of the engine; its answer, and the cycles in which it was not accepted."""
+    core.CfuPlugin_logic_bus_cmd_payload_function_id.value = function_id(op)
+    core.CfuPlugin_logic_bus_cmd_payload_inputs_0.value = rs1
+    core.CfuPlugin_logic_bus_cmd_payload_inputs_1.value = rs2
+    core.CfuPlugin_logic_bus_rsp_ready.value = core.CfuPlugin_logic_bus_cmd_valid.value = 1
+    waited = 0
+    await Timer(1, "ns")
+    while not core.CfuPlugin_logic_bus_cmd_ready.value:
+        waited += 1
+        await FallingEdge(dut.clk_i)
+        await Timer(1, "ns")
+    answer = int(core.CfuPlugin_logic_bus_rsp_payload_outputs_0.value)
+    await FallingEdge(dut.clk_i)
+    core.CfuPlugin_logic_bus_cmd_valid.value = 0
+    return answer, waited
+
+
+@cocotb.test()
+async def profile_counts_what_happens(dut):
+    """Known accesses and engine operations: every counter is exact, and stands still when disabled."""
+    lsu, fetch, core = await start(dut)
+    for i in range(16):
+        await lsu.store(RAM + 4 * i, 0x01010101 * (i + 1))
+    await lsu.store(PROFILE, 7)
+    for i in range(10):
+        assert await lsu.load(RAM + 4 * i) == 0x01010101 * (i + 1)
+    for i in range(5):
+        await lsu.store(RAM + 0x100 + 4 * i, i)
+    last = [fetch.submit(ROM + 4 * i) for i in range(3)][-1]
+    await last.done.wait()
+    settings = {
+        "k": 32,
+        "src_base": RAM,
+        "len": 256,
+        "lane_step": 0,
+        "width": 256,
+        "height": 1,
+        "dst_base": RAM + 0x200,
+    }
+    waited = 0
+    for name, value in settings.items():
+        waited += (await custom(dut, core, Op.SET, value, Register[name.upper()]))[1]
+    for op, rs1 in ((Op.GATHER, 0), (Op.RUN, RAM + 32), (Op.WAIT, 0)):
+        waited += (await custom(dut, core, op, rs1))[1]
+    await lsu.store(PROFILE, 2)
+    seen = {name: await lsu.load(PROFILE + 4 * i) for i, name in enumerate(COUNTERS, 1)}
+    start_write, end_write = [t.accepted_at for t in lsu.log if t.write and t.address == PROFILE]
+    assert seen["cycles"] == end_write - start_write - 1
+    assert (seen["dbus_reads"], seen["dbus_writes"], seen["dbus_wait"]) == (10, 5, 15 * RAM_LATENCY)
+    assert (seen["ibus_transfers"], seen["ibus_wait"]) == (3, 0)
+    assert (seen["cfu_ops"], seen["cfu_wait"]) == (len(settings) + 3, waited)
+    assert (seen["engine_reads"], seen["engine_writes"]) == (8 + 8, 1)
+    assert await lsu.load(RAM + 0x200) == sum(4 * (i + 1) * (i + 9) for i in range(8))
+    assert seen["engine_busy"] == (await custom(dut, core, Op.GET, 0, Register.BUSY))[0] > 16
+    assert seen["engine_stall"] == (await custom(dut, core, Op.GET, 0, Register.STALL))[0]
+    assert 0 < waited <= seen["engine_busy"]
+    await lsu.store(PROFILE, 2)
+    assert [await lsu.load(PROFILE + 4 * i) for i in range(1, 13)] == list(seen.values()), "disabled"
+    await lsu.store(PROFILE, 7)
+    assert [await lsu.load(PROFILE + 4 * i) for i in range(14)] == [1, *seen.values(), 0], (
+        "a copy made before the clear"
+    )
+    await lsu.store(PROFILE, 3)
+    assert await lsu.load(PROFILE + 4) < 200
 
 
 @cocotb.test()

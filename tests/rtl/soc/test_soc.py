@@ -24,4 +24,4 @@ def test_soc_around_its_core(tmp_path):
         plusargs=[f"+boot_rom={boot_rom}"],
         build_args=["-Wno-PINMISSING"],
     )
-    assert len(passed) == 15, [result.name for result in passed]
+    assert len(passed) == 16, [result.name for result in passed]
