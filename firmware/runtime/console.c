@@ -10,7 +10,6 @@
 
 #define COMMAND_BYTES 80u // the closing % included
 #define MAX_COUNT     1000000u
-#define NOT_A_NUMBER  0xFFFFFFFFu
 
 static struct {
     char command[COMMAND_BYTES];
@@ -36,9 +35,9 @@ void console_boot_lines(void) {
     put_line("m-ready");
 }
 
-// ---- words of a command: next_word cuts them off at spaces
+// ---- words of a command
 
-static char *next_word(char **rest) {
+char *next_word(char **rest) {
     char *word = *rest;
     while (*word == ' ') word++;
     if (*word == 0) return NULL;
@@ -49,7 +48,7 @@ static char *next_word(char **rest) {
     return word;
 }
 
-static uint32_t number(const char *word) {
+uint32_t number(const char *word) {
     uint32_t value = 0;
     if (word == NULL || *word == 0) return NOT_A_NUMBER;
     for (; *word; word++) {
@@ -79,9 +78,9 @@ static int size_is_right(const char *word) {
     return 0;
 }
 
-static void put_expecting(void) {
+static void put_expecting(uint32_t bytes) {
     put_text("m-[Expecting ");
-    put_u64(MODEL_INPUT_BYTES);
+    put_u64(bytes);
     put_line(" bytes]");
 }
 
@@ -89,7 +88,7 @@ static void db_load(const char *size) {
     if (!size_is_right(size)) return;
     console.loading = 1;
     console.loaded = 0;
-    put_expecting();
+    put_expecting(MODEL_INPUT_BYTES);
 }
 
 static void db_hex(const char *hex) {
@@ -153,26 +152,31 @@ static void receive_bytes(void *context, uint8_t *data, uint32_t size) {
     platform_read_bytes(data, size);
 }
 
-// The boot protocol again, with the input as the memory: base 0, entry 0.
-static void load(const char *size) {
+int receive_frames(uint8_t *memory, uint32_t base, uint32_t bytes, uint32_t expected) {
     struct loader *loader = &console.loader;
-    if (!size_is_right(size)) return;
-    console.loading = 0;
-    console.loaded = 0;
-    loader->memory = inference.input;
-    loader->ram_base = 0;
-    loader->ram_bytes = MODEL_INPUT_BYTES;
+    loader->memory = memory;
+    loader->ram_base = base;
+    loader->ram_bytes = bytes;
     loader->send = send_bytes;
     loader->receive = receive_bytes;
     loader_init(loader);
-    put_expecting();
+    put_expecting(expected);
     loader_run(loader);
     if (loader->started) {
-        console.loaded = MODEL_INPUT_BYTES;
         put_line("m-load-done");
     } else {
         put_error("Load aborted");
     }
+    return loader->started;
+}
+
+// The boot protocol again, with the input as the memory: base 0, entry 0.
+static void load(const char *size) {
+    if (!size_is_right(size)) return;
+    console.loading = 0;
+    console.loaded = 0;
+    if (receive_frames(inference.input, 0, MODEL_INPUT_BYTES, MODEL_INPUT_BYTES))
+        console.loaded = MODEL_INPUT_BYTES;
 }
 
 // ---- inference and what is known of it
@@ -276,6 +280,41 @@ static void layers(void) {
     put_check();
 }
 
+// One more lap, with the hardware's counters around every layer.
+static void counters(void) {
+    if (!has_run()) return;
+    if (!platform_counts()) {
+        put_error("No profiling counters here");
+        return;
+    }
+    inference_count();
+    put_counter_names();
+    for (uint32_t i = 0; i < MODEL_LAYER_COUNT; i++) {
+        put_counts("m-counts-[", model_layers[i].name, inference.layer_counts[i]);
+    }
+    put_check();
+}
+
+void put_counter_names(void) {
+    put_text("m-counters-[");
+    for (uint32_t i = 0; i < PLATFORM_COUNTERS; i++) {
+        if (i) put_text(",");
+        put_text(platform_counter_names[i]);
+    }
+    put_line("]");
+}
+
+void put_counts(const char *start, const char *name, const uint32_t *counts) {
+    put_text(start);
+    put_text(name);
+    put_text("] ");
+    for (uint32_t i = 0; i < PLATFORM_COUNTERS; i++) {
+        if (i) put_text(",");
+        put_u64(counts[i]);
+    }
+    put_end_of_line();
+}
+
 static void info(void) {
     info_text("firmware", "mico 1");
     info_text("model", MODEL_NAME);
@@ -292,7 +331,10 @@ static void help(void) {
     put_line("m-[name% profile% timestamp% help%]");
     put_line("m-[db load N%, db HH..%, db print%: input in hex; load N%: input in frames]");
     put_line("m-[infer N W%: N timed laps after W (default 10) to warm up; results% logits% laps%]");
-    put_line("m-[layers%: cycles of each layer of the last lap; info%: what runs here, and on what]");
+    put_line("m-[layers%: cycles of each layer of the last lap; counters%: of one more lap, what each layer "
+             "does]");
+    put_line("m-[info%: what runs here, and on what]");
+    if (console_extra) put_line(console_extra->help);
 }
 
 static void execute(char *rest) {
@@ -321,10 +363,14 @@ static void execute(char *rest) {
         laps();
     } else if (strcmp(word, "layers") == 0) {
         layers();
+    } else if (strcmp(word, "counters") == 0) {
+        counters();
     } else if (strcmp(word, "info") == 0) {
         info();
     } else if (strcmp(word, "help") == 0) {
         help();
+    } else if (console_extra && console_extra->execute(word, rest)) {
+        // answered
     } else {
         put_text("e-[Unknown command: ");
         put_text(word);

@@ -35,6 +35,19 @@ uint32_t platform_clock_hz(void) {
 
 void platform_before_lap(void) {}
 
+// A host's process has none.
+const char *const platform_counter_names[PLATFORM_COUNTERS];
+
+int platform_counts(void) {
+    return 0;
+}
+
+void platform_count_start(void) {}
+
+void platform_count_stop(uint32_t counts[PLATFORM_COUNTERS]) {
+    (void)counts;
+}
+
 const char *platform_fault(void) {
     return NULL;
 }

@@ -30,3 +30,13 @@ void inference_run(uint32_t laps, uint32_t warmup) {
     inference.end_cycles = platform_cycles();
     inference.laps = laps;
 }
+
+void inference_count(void) {
+    memcpy(model_input(), inference.input, MODEL_INPUT_BYTES);
+    platform_before_lap();
+    for (uint32_t i = 0; i < MODEL_LAYER_COUNT; i++) {
+        platform_count_start();
+        model_layers[i].run();
+        platform_count_stop(inference.layer_counts[i]);
+    }
+}

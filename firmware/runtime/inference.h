@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "model.h"
+#include "platform.h"
 
 #define MAX_LAPS 256u // laps whose cycles are kept
 
@@ -14,11 +15,15 @@ struct inference {
     uint64_t start_cycles;            // before the first timed lap
     uint64_t end_cycles;              // after the last one
     uint64_t lap_cycles[MAX_LAPS];
-    uint32_t layer_cycles[MODEL_LAYER_COUNT]; // of the last lap
+    uint32_t layer_cycles[MODEL_LAYER_COUNT];                    // of the last lap
+    uint32_t layer_counts[MODEL_LAYER_COUNT][PLATFORM_COUNTERS]; // of the last inference_count
 };
 
 extern struct inference inference;
 
 void inference_run(uint32_t laps, uint32_t warmup);
+
+// One lap that nobody times, with the hardware's counters read around every layer.
+void inference_count(void);
 
 #endif

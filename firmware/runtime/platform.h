@@ -13,6 +13,13 @@ uint32_t platform_clock_hz(void);
 // Brings the caches into one defined state, so that a lap's cycles do not depend on what ran before it.
 void platform_before_lap(void);
 
+// Profiling counters of the hardware: what happens between start and stop, each modulo 2^32.
+#define PLATFORM_COUNTERS 12u
+extern const char *const platform_counter_names[PLATFORM_COUNTERS];
+int platform_counts(void); // whether there are any
+void platform_count_start(void);
+void platform_count_stop(uint32_t counts[PLATFORM_COUNTERS]);
+
 // Why no inference may run now ("Trapped before: reset"), or NULL.
 const char *platform_fault(void);
 

@@ -43,6 +43,25 @@ void platform_before_lap(void) {
     }
 }
 
+const char *const platform_counter_names[PLATFORM_COUNTERS] = {
+    "cycles",    "engine-busy", "engine-stall", "cfu-ops",   "cfu-wait",     "ibus-transfers",
+    "ibus-wait", "dbus-reads",  "dbus-writes",  "dbus-wait", "engine-reads", "engine-writes",
+};
+
+int platform_counts(void) {
+    PROFILE_CONTROL = PROFILE_ENABLE;
+    return PROFILE_CONTROL == PROFILE_ENABLE;
+}
+
+void platform_count_start(void) {
+    PROFILE_CONTROL = PROFILE_ENABLE | PROFILE_SNAPSHOT | PROFILE_CLEAR;
+}
+
+void platform_count_stop(uint32_t counts[PLATFORM_COUNTERS]) {
+    PROFILE_CONTROL = PROFILE_ENABLE | PROFILE_SNAPSHOT;
+    for (uint32_t i = 0; i < PLATFORM_COUNTERS; i++) counts[i] = PROFILE_COUNTS[i];
+}
+
 const char *platform_fault(void) {
     if (!fault && __stack_bottom[0] != STACK_CANARY) fault = "Stack overflow: reset";
     return fault;

@@ -28,4 +28,11 @@
 #define TIMER_CYCLES_LO SOC_REG(0xF0002000u)
 #define TIMER_CYCLES_HI SOC_REG(0xF0002004u) // latched by reading CYCLES_LO
 
+#define PROFILE_CONTROL SOC_REG(0xF0004000u)
+#define PROFILE_COUNTS  (&SOC_REG(0xF0004004u)) // as they were at the last snapshot
+
+#define PROFILE_ENABLE   (1u << 0)
+#define PROFILE_SNAPSHOT (1u << 1)
+#define PROFILE_CLEAR    (1u << 2)
+
 #endif
