@@ -1,6 +1,11 @@
 // VexRiscv (FullCfu netlist: RV32IM, 4 KiB caches, CFU port) in the CPU socket.
 // The netlist waits for ACK alone: an error ends the beat too, reads 0 (an illegal instruction), and is counted in the
 // info block. Addresses from 0x8000_0000 on are not cached.
+//
+// Its custom function unit must be ready while it asks for nothing. A custom instruction that has been accepted but waits
+// in the execute stage, behind a division for instance, else leaves a flag behind ("hold") for as long as the unit is not
+// ready, and the instruction next to it then issues a command of its own and takes the unit's answer for its result.
+// A unit that is ready when its answer can be taken, as simd_unit, is not ready just then.
 module cpu_vexriscv (
   input  logic        clk_i,
   input  logic        rst_ni,
@@ -55,7 +60,7 @@ module cpu_vexriscv (
     .softwareInterrupt                      (irq_software_i),
     .externalInterruptArray                 ({31'd0, irq_external_i}),
     .CfuPlugin_bus_cmd_valid                (cfu_cmd_valid_o),
-    .CfuPlugin_bus_cmd_ready                (cfu_cmd_ready_i),
+    .CfuPlugin_bus_cmd_ready                (cfu_cmd_ready_i | ~cfu_cmd_valid_o),
     .CfuPlugin_bus_cmd_payload_function_id  (cfu_cmd_function_id_o),
     .CfuPlugin_bus_cmd_payload_inputs_0     (cfu_cmd_inputs_0_o),
     .CfuPlugin_bus_cmd_payload_inputs_1     (cfu_cmd_inputs_1_o),

@@ -7,12 +7,31 @@ from collections.abc import Iterator
 
 __all__ = ["IMMEDIATE", "LOADS", "REGISTER", "STORES", "arithmetic", "branches", "memory"]
 
-REGISTER = "add sub sll slt sltu xor srl sra or and mul mulh mulhsu mulhu div divu rem remu".split()
-IMMEDIATE = "addi slti sltiu xori ori andi".split()
-SHIFTS = "slli srli srai".split()
+REGISTER = [
+    "add",
+    "sub",
+    "sll",
+    "slt",
+    "sltu",
+    "xor",
+    "srl",
+    "sra",
+    "or",
+    "and",
+    "mul",
+    "mulh",
+    "mulhsu",
+    "mulhu",
+    "div",
+    "divu",
+    "rem",
+    "remu",
+]
+IMMEDIATE = ["addi", "slti", "sltiu", "xori", "ori", "andi"]
+SHIFTS = ["slli", "srli", "srai"]
 LOADS = {"lb": 1, "lbu": 1, "lh": 2, "lhu": 2, "lw": 4}
 STORES = {"sb": 1, "sh": 2, "sw": 4}
-BRANCHES = "beq bne blt bge bltu bgeu".split()
+BRANCHES = ["beq", "bne", "blt", "bge", "bltu", "bgeu"]
 EDGES = [0, 1, 2, 0xFFFFFFFF, 0xFFFFFFFE, 0x7FFFFFFF, 0x80000000, 0x80000001, 31, 32, 0xFFFF, 0x10000, 0x55555555]
 IMMEDIATES = [0, 1, -1, 2, -2, 2047, -2048, 31, 32, 0x555, -0x556]
 
