@@ -1,29 +1,33 @@
-// Dot product of one step of one lane: 16 activations times 16 two-bit pieces of weights, or 32 one-bit products. Combinational.
-// Piece i of the weight word is multiplied as two AND planes; pieces of equal significance are summed before they are shifted.
+// Dot product of one step of one lane: 16 activations times 16 two-bit pieces of weights, or 32 one-bit products.
+// Pieces are multiplied as two AND planes; those of equal significance are summed and registered, then shifted and summed.
 module stream_dot
   import stream_pkg::*;
 (
-  input  logic               enable_i,      // low: the result is 0 and nothing toggles
-  input  width_e             a_width_i,
+  input  logic               clk_i,
+  input  logic               enable_i,      // a step stands at the inputs
+  input  width_e             a_width_i,     // widths and sign stay as long as the result is used
   input  logic               a_unsigned_i,
   input  width_e             w_width_i,     // Width1 with wider activations: weights_i holds 01 and 11
   input  logic [127:0]       a_i,           // the activations of the step from bit 0 on
   input  logic [31:0]        weights_i,
   input  logic [31:0]        mask_i,        // 1x1: elements that count; else the weights of those that do not are 0
-  output logic signed [18:0] dot_o
+  output logic signed [18:0] dot_o          // a cycle later
 );
 
-  logic              binary;
-  logic signed [8:0] element [16];          // activations
-  logic signed [8:0] slot    [16];          // the activation of each weight piece
+  logic               binary;
+  logic signed [8:0]  element [16];         // activations
+  logic signed [8:0]  slot    [16];         // the activation of each weight piece
   logic signed [10:0] low [4], high [4];    // sums of the planes by significance: pieces i with i % 4 = j
-  logic signed [12:0] group [4];
+  logic signed [12:0] group [4], group_q [4];
   logic [31:0]        agree;
 
   assign binary = (a_width_i == Width1) & (w_width_i == Width1);
 
+  function automatic logic signed [8:0] plane(logic signed [8:0] value, logic weight);
+    return weight ? value : 9'sd0;
+  endfunction
+
   always_comb begin
-    dot_o = '0;
     agree = '0;
     for (int i = 0; i < 16; i++) begin
       element[i] = '0;
@@ -37,11 +41,11 @@ module stream_dot
     if (enable_i && binary) begin
       // {0, 1} activations: ones under +1 less ones under -1. {-1, +1}: agreements less disagreements.
       if (a_unsigned_i) begin
-        agree = a_i[31:0] & mask_i;
-        dot_o = 19'($countones(agree & ~weights_i)) - 19'($countones(agree & weights_i));
+        agree    = a_i[31:0] & mask_i;
+        group[0] = 13'($countones(agree & ~weights_i)) - 13'($countones(agree & weights_i));
       end else begin
-        agree = ~(a_i[31:0] ^ weights_i) & mask_i;
-        dot_o = (19'($countones(agree)) << 1) - 19'($countones(mask_i));
+        agree    = ~(a_i[31:0] ^ weights_i) & mask_i;
+        group[0] = (13'($countones(agree)) << 1) - 13'($countones(mask_i));
       end
     end else if (enable_i) begin
       unique case (a_width_i)
@@ -55,21 +59,26 @@ module stream_dot
         Width4:  for (int i = 0; i < 16; i++) slot[i] = element[i/2];
         default: for (int i = 0; i < 16; i++) slot[i] = element[i];
       endcase
-      for (int i = 0; i < 16; i++) begin
-        if (weights_i[2*i])   low[i%4]  += 11'(slot[i]);
-        if (weights_i[2*i+1]) high[i%4] += 11'(slot[i]);
-      end
-      // The upper plane of an element's top piece is negative.
       for (int j = 0; j < 4; j++) begin
+        low[j]  = (11'(plane(slot[j], weights_i[2*j]))       + 11'(plane(slot[j+4], weights_i[2*j+8])))
+                + (11'(plane(slot[j+8], weights_i[2*j+16]))  + 11'(plane(slot[j+12], weights_i[2*j+24])));
+        high[j] = (11'(plane(slot[j], weights_i[2*j+1]))     + 11'(plane(slot[j+4], weights_i[2*j+9])))
+                + (11'(plane(slot[j+8], weights_i[2*j+17]))  + 11'(plane(slot[j+12], weights_i[2*j+25])));
+        // The upper plane of an element's top piece is negative.
         if (w_width_i[1] || j == 3 || (w_width_i == Width4 && j == 1)) group[j] = 13'(low[j]) - (13'(high[j]) << 1);
         else                                                           group[j] = 13'(low[j]) + (13'(high[j]) << 1);
       end
-      unique case (w_width_i)
-        Width8:  dot_o = 19'(group[0]) + (19'(group[1]) << 2) + (19'(group[2]) << 4) + (19'(group[3]) << 6);
-        Width4:  dot_o = 19'(group[0]) + 19'(group[2]) + ((19'(group[1]) + 19'(group[3])) << 2);
-        default: dot_o = 19'(group[0]) + 19'(group[1]) + 19'(group[2]) + 19'(group[3]);
-      endcase
     end
+  end
+
+  always_ff @(posedge clk_i) if (enable_i) group_q <= group;
+
+  always_comb begin
+    unique case (w_width_i)
+      Width8:  dot_o = (19'(group_q[0]) + (19'(group_q[1]) << 2)) + ((19'(group_q[2]) << 4) + (19'(group_q[3]) << 6));
+      Width4:  dot_o = (19'(group_q[0]) + 19'(group_q[2])) + ((19'(group_q[1]) + 19'(group_q[3])) << 2);
+      default: dot_o = (19'(group_q[0]) + 19'(group_q[1])) + (19'(group_q[2]) + 19'(group_q[3]));
+    endcase
   end
 
 endmodule

@@ -1,5 +1,6 @@
 // One lane: activation buffer, dot product of a step, accumulator. Three stages after the step is put up:
-// buffer read; selection of the step's activations; dot product; and the sum, which stands combinationally in the fourth.
+// buffer read; selection of the step's activations; products summed by significance; and the sum, which stands
+// combinationally in the fourth.
 module stream_lane
   import stream_pkg::*;
 #(
@@ -59,8 +60,9 @@ module stream_lane
   end
   always_ff @(posedge clk_i) if (select_i) part_q <= part;
 
-  logic signed [18:0] dot, dot_q;
+  logic signed [18:0] dot;
   stream_dot u_dot (
+    .clk_i,
     .enable_i     (dot_i),
     .a_width_i    (a_width_i),
     .a_unsigned_i (a_unsigned_i),
@@ -70,10 +72,9 @@ module stream_lane
     .mask_i       (mask_i),
     .dot_o        (dot)
   );
-  always_ff @(posedge clk_i) if (dot_i) dot_q <= dot;
 
   logic [31:0] acc_q;
-  assign sum_o = (first_i ? bias_i : acc_q) + 32'(dot_q);
+  assign sum_o = (first_i ? bias_i : acc_q) + 32'(dot);
   always_ff @(posedge clk_i) if (acc_i) acc_q <= sum_o;
 
 endmodule

@@ -20,18 +20,24 @@ module stream_dot_bench
 
   int unsigned  mode, element, random_left, elements, a_bits, w_bits;
   logic [16:0]  value;                             // {activation, weight} codes of the element under test
-  logic         valid_q, half;
-  int           expected;
+  logic         valid_q, half, pause;
+  int           expected, expected1_q, expected2_q; // of the inputs being made, at the unit, at its output
+  logic         valid1_q, valid2_q;
+  logic [127:0] a_q;
+  logic [31:0]  weights_q, mask_q;
+  width_e       a_width_q, w_width_q;
+  logic         a_unsigned_q;
   logic [31:0]  random_q;
 
   stream_dot u_dot (
+    .clk_i,
     .enable_i     (1'b1),
-    .a_width_i    (a_width),
-    .a_unsigned_i (a_unsigned),
-    .w_width_i    (w_width),
-    .a_i          (a),
-    .weights_i    (weights),
-    .mask_i       (mask),
+    .a_width_i    (a_width_q),
+    .a_unsigned_i (a_unsigned_q),
+    .w_width_i    (w_width_q),
+    .a_i          (a_q),
+    .weights_i    (weights_q),
+    .mask_i       (mask_q),
     .dot_o        (dot)
   );
 
@@ -68,68 +74,81 @@ module stream_dot_bench
       random_left  = Random;
       random_q     = 32'h2545_F491;
       valid_q      = 1'b0;
+      pause        = 1'b0;
+      valid1_q    <= 1'b0;
+      valid2_q    <= 1'b0;
       done_o       = 1'b0;
       checked_o    = '0;
       mismatches_o = '0;
     end else if (!done_o) begin
-      if (valid_q) begin
+      if (valid2_q) begin
         checked_o = checked_o + 1;
-        if (32'(dot) != expected) begin
-          if (mismatches_o == 0) $display("mode %0d a %h weights %h mask %h: %0d, not %0d", mode, a, word, mask, dot, expected);
+        if (32'(dot) != expected2_q) begin
+          if (mismatches_o == 0) $display("mode %0d: %0d, not %0d", mode, dot, expected2_q);
           mismatches_o = mismatches_o + 1;
         end
       end
-      valid_q    = mode < 32;
-      done_o     = mode == 32;
-      a_width    = width_e'(mode[1:0]);
-      w_width    = width_e'(mode[3:2]);
-      a_unsigned = mode[4];
-      a_bits     = 8 >> mode[1:0];
-      w_bits     = 8 >> mode[3:2];
-      elements   = w_bits > 1 ? 32 / w_bits : a_bits > 1 ? 16 : 32;
-      a          = {random(), random(), random(), random()};
-      word       = random();
-      if (element < elements) begin
-        mask = 32'd1 << element;
-        a    = a & ~(128'((1 << a_bits) - 1) << (element * a_bits)) | (128'(value >> w_bits) << (element * a_bits));
-        word = word & ~(32'((1 << w_bits) - 1) << (element * w_bits))
-             | ((32'(value) & 32'((1 << w_bits) - 1)) << (element * w_bits));
-        value = value + 17'd1;
-        if (value == 17'(1 << (a_bits + w_bits))) begin
-          value    = '0;
-          element += 1;
+      // Between modes a step is left out: the widths hold until the last result is out.
+      valid_q    = mode < 32 && !pause;
+      done_o     = mode == 32 && !pause && !valid1_q && !valid2_q;
+      if (valid_q) begin
+        a_width    = width_e'(mode[1:0]);
+        w_width    = width_e'(mode[3:2]);
+        a_unsigned = mode[4];
+        a_bits     = 8 >> mode[1:0];
+        w_bits     = 8 >> mode[3:2];
+        elements   = w_bits > 1 ? 32 / w_bits : a_bits > 1 ? 16 : 32;
+        a          = {random(), random(), random(), random()};
+        word       = random();
+        if (element < elements) begin
+          mask = 32'd1 << element;
+          a    = a & ~(128'((1 << a_bits) - 1) << (element * a_bits)) | (128'(value >> w_bits) << (element * a_bits));
+          word = word & ~(32'((1 << w_bits) - 1) << (element * w_bits))
+               | ((32'(value) & 32'((1 << w_bits) - 1)) << (element * w_bits));
+          value = value + 17'd1;
+          if (value == 17'(1 << (a_bits + w_bits))) begin
+            value    = '0;
+            element += 1;
+          end
+        end else begin
+          mask = random_left[0] ? '1 : random();
+          if (random_left[2:1] == 2'd0) begin
+            // The least or the greatest signed or unsigned value everywhere
+            unique case (random_q[9:8])
+              2'd0:    a = '1;
+              2'd1:    a = {16{a_bits == 8 ? 8'h80 : a_bits == 4 ? 8'h88 : a_bits == 2 ? 8'hAA : 8'hFF}};
+              2'd2:    a = {16{a_bits == 8 ? 8'h7F : a_bits == 4 ? 8'h77 : a_bits == 2 ? 8'h55 : 8'h00}};
+              default: a = '0;
+            endcase
+            word = {4{w_bits == 8 ? 8'h80 : w_bits == 4 ? 8'h88 : w_bits == 2 ? 8'hAA : 8'hFF}};
+            if (random_q[10]) word = {4{w_bits == 8 ? 8'h7F : w_bits == 4 ? 8'h77 : w_bits == 2 ? 8'h55 : 8'h00}};
+          end
+          random_left -= 1;
+          if (random_left == 0) begin
+            random_left = Random;
+            element     = 0;
+            mode       += 1;
+            pause       = 1'b1;
+          end
+        end
+        // Elements beyond the step do not exist.
+        if (elements < 32) mask = mask & ((32'd1 << elements) - 32'd1);
+        expected = sum();
+        half     = w_bits == 1 && a_bits > 1;
+        weights  = word;
+        if (half) begin
+          for (int i = 0; i < 16; i++) weights[2*i+:2] = {word[i], 1'b1};
+        end
+        if (w_bits > 1 || half) begin
+          for (int i = 0; i < 16; i++) if (!mask[w_bits == 8 ? i / 4 : w_bits == 4 ? i / 2 : i]) weights[2*i+:2] = '0;
         end
       end else begin
-        mask = random_left[0] ? '1 : random();
-        if (random_left[2:1] == 2'd0) begin
-          // The least or the greatest signed or unsigned value everywhere
-          unique case (random_q[9:8])
-            2'd0:    a = '1;
-            2'd1:    a = {16{a_bits == 8 ? 8'h80 : a_bits == 4 ? 8'h88 : a_bits == 2 ? 8'hAA : 8'hFF}};
-            2'd2:    a = {16{a_bits == 8 ? 8'h7F : a_bits == 4 ? 8'h77 : a_bits == 2 ? 8'h55 : 8'h00}};
-            default: a = '0;
-          endcase
-          word = {4{w_bits == 8 ? 8'h80 : w_bits == 4 ? 8'h88 : w_bits == 2 ? 8'hAA : 8'hFF}};
-          if (random_q[10]) word = {4{w_bits == 8 ? 8'h7F : w_bits == 4 ? 8'h77 : w_bits == 2 ? 8'h55 : 8'h00}};
-        end
-        random_left -= 1;
-        if (random_left == 0) begin
-          random_left = Random;
-          element     = 0;
-          mode       += 1;
-        end
+        pause = 1'b0;
       end
-      // Elements beyond the step do not exist.
-      if (elements < 32) mask = mask & ((32'd1 << elements) - 32'd1);
-      expected = sum();
-      half     = w_bits == 1 && a_bits > 1;
-      weights  = word;
-      if (half) begin
-        for (int i = 0; i < 16; i++) weights[2*i+:2] = {word[i], 1'b1};
-      end
-      if (w_bits > 1 || half) begin
-        for (int i = 0; i < 16; i++) if (!mask[w_bits == 8 ? i / 4 : w_bits == 4 ? i / 2 : i]) weights[2*i+:2] = '0;
-      end
+      {a_q, weights_q, mask_q}               <= {a, weights, mask};
+      {a_width_q, w_width_q, a_unsigned_q}   <= {a_width, w_width, a_unsigned};
+      {valid1_q, valid2_q}                   <= {valid_q, valid1_q};
+      {expected1_q, expected2_q}             <= {expected, expected1_q};
     end
   end
 
