@@ -1,4 +1,4 @@
-"""Golden instruction-set simulator: RV32IM, Zicsr, Zifencei, machine mode, custom-0, and the SoC's UART, timer and info block.
+"""Golden instruction-set simulator: RV32IM, Zicsr, Zifencei, machine mode, custom-0, and some of the SoC's devices.
 
 Written from the RISC-V manuals (unprivileged 20191213, privileged 20211203), not from the core. It counts instructions,
 not cycles: the timer's CYCLES advances by one an instruction, so interrupts come at other places than in hardware, and
@@ -129,6 +129,7 @@ class Machine:
         self._compare = (1 << 64) - 1
         self._cycles_high = 0
         self._software = 0
+        self._custom_copy = self._custom_base = 0  # CFU_OPS of the profiling counters
         self.faults: list[int] = []  # addresses of the data side's bus errors
 
     # ---- execution
@@ -211,7 +212,7 @@ class Machine:
             at = address - UNCACHED
         if 0 <= at < RAM_BYTES:
             self.ram[at : at + size] = (value & ((1 << 8 * size) - 1)).to_bytes(size, "little")
-        elif size == 4 and address >> 12 in range(IO_BASE >> 12, (IO_BASE >> 12) + 4):
+        elif size == 4 and address >> 12 in range(IO_BASE >> 12, (IO_BASE >> 12) + 5):
             self._write_register(address, value)
         else:
             self.faults.append(address & ~3)
@@ -226,7 +227,9 @@ class Machine:
             return self._cycles_high
         if address == IO_BASE + 0x2010:
             return self._software
-        if not IO_BASE <= address < IO_BASE + 0x4000:
+        if address == IO_BASE + 0x4010:
+            return self._custom_copy
+        if not IO_BASE <= address < IO_BASE + 0x5000:
             self.faults.append(address)
         return 0
 
@@ -242,6 +245,9 @@ class Machine:
             self._software = value & 1
         elif offset == 0x0020:
             self.faults.clear()
+        elif offset == 0x4000:
+            self._custom_copy = self.custom - self._custom_base
+            self._custom_base = self.custom if value & 4 else self._custom_base
 
     # ---- CSRs
 

@@ -16,7 +16,8 @@ from hil.harness.simd_model import FUNCTION_IDS, encodings
 __all__ = ["Generator", "Mix", "custom", "random_program", "simd_operation"]
 
 SCRATCH_WORDS = 64
-GENERAL = [r for r in range(1, 32) if r not in (3, 4, 30)]  # x3 scratch memory, x4 handler's area, x30 loop counters
+# x3 scratch memory, x4 the handler's area, x30 loop counters, x31 the engine's memory
+GENERAL = [r for r in range(1, 32) if r not in (3, 4, 30, 31)]
 REGISTER_OPS = ["add", "sub", "xor", "or", "and", "sll", "srl", "sra", "slt", "sltu"]
 MULTIPLY_OPS = ["mul", "mulh", "mulhsu", "mulhu", "div", "divu", "rem", "remu"]
 IMMEDIATE_OPS = ["addi", "xori", "ori", "andi", "slti", "sltiu"]
@@ -41,6 +42,9 @@ main:
     sw zero, 12(x5)
     li x5, 0x80
     csrw mie, x5
+    li x6, 0xF0004000
+    li x7, 7
+    sw x7, 0(x6)
     li x5, {interrupts}
     csrw mstatus, x5
 {fill}
@@ -84,6 +88,15 @@ ROUND_END = """
     la x5, round
     jr x5
 1:  csrci mstatus, 8
+    li x6, 0xF0004000
+    li x7, 3
+    sw x7, 0(x6)
+    lw a0, 16(x6)
+    lw x7, 24(x4)
+    li x8, {inside_ops}
+    mul x7, x7, x8
+    sub a0, a0, x7
+    call emit
     lw a0, 20(x4)
     call emit
     lw a0, 24(x4)
@@ -105,8 +118,8 @@ HASH = """
 """
 
 # area: 0 t0, 4 t1, 8 rounds left, 12 hash of traps, 16 hash, 20 errors of the handler, 24 interrupts, 28 its random
-# number, 32 t2, 128 x1. An exception goes into the hash (mtval of ecall aside, which VexRiscv does not clear) and the instruction behind it is next; the timer is set again
-# to a random time.
+# number, 32 t2, 128 x1. An exception goes into the hash (mtval of ecall aside, which VexRiscv does not clear) and the
+# instruction behind it is next; an interrupt sets the timer to a random time ahead.
 HANDLER = """
     .align 2
 handler:
@@ -322,20 +335,24 @@ def random_program(
     setup: str = "",
     wait: str = "",
     inside: str = "",
+    inside_ops: int = 0,
 ) -> str:
     """Text of a program.
 
     Parameters
     ----------
     rounds
-        How often the body runs; a word is printed for each, then the handler's errors and whether interrupts came.
+        How often the body runs. A word is printed for each, then how many custom instructions the unit has accepted
+        (the handler's taken off), the handler's errors, and whether interrupts came.
     pause
         Cycles from an interrupt to the next: this and up to 1023 more.
     setup, wait, inside
         Text in front of the first round, in front of each hash, and inside the interrupt handler.
+    inside_ops
+        Custom instructions in *inside*.
     """
     body = generator.body(instructions)
-    fill = [f"li x{r}, {generator.rng.getrandbits(32):#x}" for r in [30, *GENERAL]]
+    fill = [f"li x{r}, {generator.rng.getrandbits(32):#x}" for r in [30, 31, *GENERAL]]
     words = [f"li x5, {generator.rng.getrandbits(32):#x}\n    sw x5, {4 * i}(x3)" for i in range(SCRATCH_WORDS)]
     saved = [r for r in range(5, 32)] + [2]
     text = [
@@ -350,6 +367,7 @@ def random_program(
             saves="\n".join(f"    sw x{r}, {4 * r}(x1)" for r in saved),
             restores="\n".join(f"    lw x{r}, {4 * r}(x1)" for r in saved),
             wait=wait,
+            inside_ops=inside_ops,
             hashes="".join(
                 HASH.format(start=start, bytes=size)
                 for start, size in (("save", 128), ("scratch", 256), ("area + 12", 4), ("engine", 1024))
