@@ -42,13 +42,14 @@ _COMMON = ("runtime/start.S", "runtime/text.c", "runtime/uart.c", "boot/loader.c
 _WITH_MODEL = ("runtime/soc.c", "runtime/console.c", "runtime/inference.c")  # include the generated model.h
 
 
-def build_program(model: IntegerModel, *, simd: bool = True, cache_dir: str | Path | None = None) -> Program:
+def build_program(model: IntegerModel, *, simd: int = 2, cache_dir: str | Path | None = None) -> Program:
     """Firmware that runs *model*.
 
     Parameters
     ----------
     simd
-        Use the kernels for the SIMD unit; else the plain reference in C.
+        Kernels: 2 for the streaming engine, 1 for dot products, 0 the plain reference in C. The SoC's SIMD_VERSION must
+        be that or above; start-up says so on the console.
     cache_dir
         Default ``build/programs``. The entry of a program also holds its generated sources and its ELF file.
 
@@ -99,16 +100,16 @@ def compiler_version() -> str:
     return _tool("gcc", ["--version"]).splitlines()[0]
 
 
-def firmware_hash(*, simd: bool = True) -> str:
+def firmware_hash(*, simd: int = 2) -> str:
     """Hex SHA-256 of all that makes a program from a model: firmware, generator, compiler, flags."""
     sources = [path for name in ("boot", "runtime", "kernels") for path in (_FIRMWARE / name).rglob("*")]
     files = [path for path in sources if path.suffix in (".c", ".h", ".S", ".ld")] + sorted(_CODEGEN.rglob("*.py"))
-    flags = repr((_COMPILE, _LINK, simd))
+    flags = repr((_COMPILE, _LINK, int(simd)))
     return _digest([_contents(files), flags.encode(), compiler_version().encode()])
 
 
-def _build(model: IntegerModel, simd: bool, scratch: Path, objects: Path) -> None:
-    generated = generate(model, scratch / "generated")
+def _build(model: IntegerModel, simd: int, scratch: Path, objects: Path) -> None:
+    generated = generate(model, scratch / "generated", simd=simd)
     common = [f"-DMICO_SIMD={int(simd)}", *(f"-I{path}" for path in include_dirs())]
     headers = [*_headers(_FIRMWARE), *(header for path in include_dirs() for header in _headers(path))]
     parts = [

@@ -59,6 +59,25 @@ struct mico_linear {
     uint32_t *scratch; // SIMD build: one row, then accumulators
 };
 
+// Convolution, grouped or not, linear layer or matrix product on the streaming engine (MICO_SIMD = 2): output
+// pixels of a picture, each from one window of the input, for every group. Sizes and strides are bits unless
+// said; config, k, n, rows, cols, len and image_rows are the engine's registers (rtl/simd/stream/README.md).
+struct mico_stream_conv2d {
+    const uint32_t *input;
+    uint32_t *output;
+    const uint32_t *weights; // row streams of the engine, group after group
+    uint32_t config;
+    uint32_t k, n;                               // elements of a row; rows of a group
+    uint32_t rows, cols, len;                    // window: rows of `cols` runs of `len`
+    uint32_t line, pixel, image_rows;            // input: a line, a pixel; its number of lines
+    uint32_t out_width, out_height;              // pixels
+    uint32_t out_pixel;                          // output: a pixel
+    int32_t top, left;                           // first window: line number, and x
+    uint32_t step_lines, step;                   // from one window to the next: lines down, and right
+    uint32_t groups;                             // what follows is from one group to the next
+    uint32_t group_in, group_out, group_weights; // the last one in bytes
+};
+
 // Max pool ignores padding; average pool divides by the whole window (the division is in `scale`).
 struct mico_pool {
     struct mico_tensor input, output;
@@ -100,6 +119,7 @@ void mico_global_avg_pool(const struct mico_global_pool *d);
 void mico_add(const struct mico_add *d);
 void mico_concat(const struct mico_concat *d);
 void mico_requant(const struct mico_requant *d);
+void mico_stream_conv2d(const struct mico_stream_conv2d *d);
 
 #define MICO_ROWS 8 // output pixels at most that a convolution gathers before it computes them
 

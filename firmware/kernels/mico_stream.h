@@ -1,7 +1,7 @@
 // The streaming engine: one instruction each on the core, the C model of mico_stream_host.c elsewhere, so
 // that kernels that use it run on the host under sanitizers. rtl/simd/stream/README.md defines the
-// instructions, registers and memory layout. Not here: cache maintenance. Before gather and run the core's
-// stores must have reached the memory.
+// instructions, registers and memory layout, rtl/soc/README.md what core and engine have to do to see each
+// other's stores: the two fences below.
 #ifndef MICO_STREAM_H
 #define MICO_STREAM_H
 
@@ -46,6 +46,7 @@ enum mico_stream_register {
 #define MICO_STREAM_TAIL_ZERO  (1u << 12)
 
 #define MICO_STREAM_MAX_ELEMENTS 65536u
+#define MICO_STREAM_BUFFER_WORDS 2048u // of a lane, that generated code counts on
 
 // funct7 of the operations
 #define MICO_STREAM_OP_SET         0x00
@@ -57,6 +58,8 @@ enum mico_stream_register {
 #define MICO_STREAM_OP_RESET       0x60
 
 #if defined(__riscv)
+
+#define MICO_STREAM_CPU_KIND 0xF000000Cu // info block, uncached: 1 is VexRiscv, which has a data cache
 
 // The memory clobber keeps stores before, and loads behind, what the engine does with the memory.
 #define MICO_STREAM_INSN(funct7, funct3, rs1, rs2)                                                           \
@@ -121,6 +124,30 @@ static inline uint32_t mico_stream_wait(void) {
 
 static inline void mico_stream_reset(void) {
     (void)MICO_STREAM_INSN(MICO_STREAM_OP_RESET, 0, 0, 0);
+}
+
+// Lanes that the engine has.
+static inline uint32_t mico_stream_lanes(void) {
+    return mico_stream_get(MICO_STREAM_INFO) >> 8 & 255;
+}
+
+// Words that a lane buffer holds.
+static inline uint32_t mico_stream_buffer_words(void) {
+    return mico_stream_get(MICO_STREAM_INFO) >> 16;
+}
+
+// Before the engine reads what the core has stored: an uncached load is answered behind all stores.
+static inline void mico_stream_fence_before(void) {
+#if defined(__riscv)
+    (void)*(volatile uint32_t *)MICO_STREAM_CPU_KIND;
+#endif
+}
+
+// After mico_stream_wait, before the core loads what the engine has written: the core drops its cached lines.
+static inline void mico_stream_fence_after(void) {
+#if defined(__riscv)
+    if (*(volatile uint32_t *)MICO_STREAM_CPU_KIND == 1) __asm__ volatile(".word 0x0000500F" ::: "memory");
+#endif
 }
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "../boot/crc.h"
 #include "console.h"
+#include "mico_stream.h"
 #include "platform.h"
 #include "text.h"
 #include "uart.h"
@@ -104,8 +105,10 @@ void runtime_main(void) {
         fault = "No info block: not the SoC that this was built for";
     } else if ((uint32_t)(__end - __image_start) > INFO_RAM_BYTES) {
         fault = "The program needs more RAM than there is";
-    } else if (MICO_SIMD && INFO_SIMD_VERSION == 0) {
-        fault = "Built for the SIMD unit, which this SoC lacks";
+    } else if ((int32_t)INFO_SIMD_VERSION < MICO_SIMD) {
+        fault = "Built for a later version of the SIMD unit than this SoC has";
+    } else if (MICO_SIMD == 2 && mico_stream_buffer_words() < MICO_STREAM_BUFFER_WORDS) {
+        fault = "Built for larger lane buffers than the SIMD unit of this SoC has";
     }
     console_boot_lines();
     console_run();

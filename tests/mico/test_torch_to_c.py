@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C co
 
 def assert_c_equals_python(model: IntegerModel, x: np.ndarray, folder: Path) -> None:
     generate(model, folder)
-    logits, layers = HostModel(folder, simd=False).run(x)
+    logits, layers = HostModel(folder, simd=0).run(x)
     expected, kept = run(model, x, keep=True)
     np.testing.assert_array_equal(logits, expected)
     outputs = {op.name: op.output for op in model.ops}

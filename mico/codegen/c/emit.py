@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mico.codegen.c.layout import TensorLayout, pack_weights, tensor_bytes, weight_row_steps, weight_row_words
-from mico.codegen.c.program import CProgram, needs_mask
+from mico.codegen.c.program import CProgram, matrices, needs_mask, normalised
+from mico.codegen.c.stream import StreamLayer
 from mico.errors import UsageError
 from mico.graph import OpKind
-from mico.quant.integer import IntegerOp, Requant
+from mico.quant.integer import IntegerOp
 
 __all__ = ["header", "source", "weight_bytes", "weights_header", "weights_source"]
 
@@ -46,30 +46,15 @@ def _limit(op: IntegerOp, **fields: tuple[int, int]) -> None:
 # --- weights ---------------------------------------------------------------------------------------------------------
 
 
-def _normalised(requant: Requant) -> list[tuple[int, int]]:
-    """Multipliers in 2^30..2^31-1 where the shift allows: the same quotients, and the kernels' one-multiply path."""
-    pairs = []
-    for m, s in zip(requant.multiplier.tolist(), requant.shift.tolist(), strict=True):
-        while m < 1 << 30 and s < 62:
-            m, s = 2 * m, s + 1
-        pairs.append((m, s))
-    return pairs
-
-
-def _matrices(program: CProgram, op: IntegerOp) -> list[NDArray[Any]]:
-    """Weight matrices, one a group: columns in the order in which activations lie in memory."""
-    assert op.weight is not None
-    if op.kind is OpKind.LINEAR:
-        order = program.layouts[op.inputs[0]].order
-        return [op.weight if order is None else op.weight[:, np.asarray(order)]]
-    columns = op.weight.transpose(0, 2, 3, 1).reshape(len(op.weight), -1)
-    return list(np.split(columns, op.number("groups")))
-
-
 def _packed(program: CProgram, op: IntegerOp) -> NDArray[np.uint32]:
     assert op.weight_format is not None
-    bits = program.layouts[op.inputs[0]].format.bits
-    return np.concatenate([pack_weights(m, op.weight_format, bits) for m in _matrices(program, op)])
+    source = program.layouts[op.inputs[0]]
+    return np.concatenate([pack_weights(m, op.weight_format, source.format.bits) for m in matrices(op, source)])
+
+
+def _stream(program: CProgram, op: IntegerOp) -> StreamLayer | None:
+    layer = program.engine.get(op.name)
+    return layer if isinstance(layer, StreamLayer) else None
 
 
 def _weighted(program: CProgram) -> list[IntegerOp]:
@@ -80,7 +65,9 @@ def weight_bytes(program: CProgram) -> int:
     """Bytes of packed weights, biases and requantisation constants."""
     total = 0
     for op in program.ops:
-        if op.weight is not None:
+        if stream := _stream(program, op):
+            total += 4 * len(stream.rows)
+        elif op.weight is not None:
             total += 4 * len(_packed(program, op)) + 12 * len(op.weight)
         elif op.kind is OpKind.CONCAT:
             total += 8 * len(op.inputs)
@@ -90,7 +77,10 @@ def weight_bytes(program: CProgram) -> int:
 def weights_header(program: CProgram) -> str:
     lines = [_GENERATED, "#ifndef WEIGHTS_H\n#define WEIGHTS_H\n", '#include "mico_kernels.h"\n']
     for op in _weighted(program):
-        outputs = len(_normalised(op.requant)) if op.requant else 0
+        if stream := _stream(program, op):
+            lines.append(f"extern const uint32_t {op.name}_rows[{len(stream.rows)}];\n")
+            continue
+        outputs = len(normalised(op.requant)) if op.requant else 0
         lines.append(f"extern const uint32_t {op.name}_weights[{len(_packed(program, op))}];")
         lines.append(f"extern const int32_t {op.name}_bias[{outputs}];")
         lines.append(f"extern const struct mico_scale {op.name}_scales[{outputs}];\n")
@@ -103,6 +93,12 @@ def weights_source(program: CProgram) -> str:
         assert op.weight is not None
         assert op.weight_format is not None
         assert op.requant is not None
+        if stream := _stream(program, op):
+            parts += [
+                f"// {op.name}: {op.weight.shape} {op.weight_format}, a row: bias, multiplier, shift, weights",
+                _array("uint32_t", f"{op.name}_rows", (f"0x{w:08x}" for w in stream.rows.tolist()), 8),
+            ]
+            continue
         source_bits = program.layouts[op.inputs[0]].format.bits
         columns = int(np.prod(op.weight.shape[1:]))
         padded = weight_row_words(columns, source_bits, op.weight_format.bits) * 32 // op.weight_format.bits
@@ -111,7 +107,7 @@ def weights_source(program: CProgram) -> str:
             f"// {op.name}: {op.weight.shape} {op.weight_format}, rows of {columns} padded to {padded}",
             _array("uint32_t", f"{op.name}_weights", (f"0x{w:08x}" for w in _packed(program, op).tolist()), 8),
             _array("int32_t", f"{op.name}_bias", (_int32(b) for b in bias.tolist()), 10),
-            _array("struct mico_scale", f"{op.name}_scales", (f"{{{m}, {s}}}" for m, s in _normalised(op.requant)), 5),
+            _array("struct mico_scale", f"{op.name}_scales", (f"{{{m}, {s}}}" for m, s in normalised(op.requant)), 5),
         ]
     return "\n".join(parts)
 
@@ -164,7 +160,10 @@ const int32_t *model_output(void);
 def source(program: CProgram) -> str:
     model = program.model
     parts = [
-        _GENERATED + '#include "model.h"\n#include "mico_kernels.h"\n#include "weights.h"\n',
+        _GENERATED
+        + '#include "model.h"\n#include "mico_kernels.h"\n'
+        + ('#include "mico_stream.h"\n' if program.engine else "")
+        + '#include "weights.h"\n',
         _plan_comment(program),
         "static uint32_t arena[MODEL_BUFFER_BYTES / 4];\n#define ARENA(offset) (&arena[(offset) / 4])\n",
     ]
@@ -237,9 +236,11 @@ def _weighted_fields(program: CProgram, op: IntegerOp) -> list[str]:
 def _operation(program: CProgram, op: IntegerOp) -> str:
     out = program.layouts[op.output]
     tensors = [f".input = {_tensor(program, op.inputs[0])}", f".output = {_tensor(program, op.output)}"]
-    scales = [] if op.requant is None or op.kind is OpKind.ADD else _normalised(op.requant)
+    scales = [] if op.requant is None or op.kind is OpKind.ADD else normalised(op.requant)
     single = [f".scale = {{{m}, {s}}}" for m, s in scales[:1]]
     before = ""
+    if stream := _stream(program, op):
+        return _stream_operation(program, op, stream)
     match op.kind:
         case OpKind.CONV2D:
             kernel, fields = "conv2d", [*tensors, *_fields(op, groups=True), *_weighted_fields(program, op)]
@@ -280,6 +281,26 @@ def _operation(program: CProgram, op: IntegerOp) -> str:
     )
 
 
+def _stream_operation(program: CProgram, op: IntegerOp, layer: StreamLayer) -> str:
+    """A layer that the streaming engine computes."""
+    inputs = _shape(program.layouts[op.inputs[0]])
+    numbers = [f".{name} = {value}" for name, value in layer.fields.items()]
+    fields = [
+        f".input = ARENA({program.offset(op.inputs[0])})",
+        f".output = ARENA({program.offset(op.output)})",
+        f".weights = {op.name}_rows",
+        f".config = {layer.config}",
+        *(", ".join(numbers[i : i + 5]) for i in range(0, len(numbers), 5)),
+    ]
+    body = "".join(f"    {field},\n" for field in fields)
+    notes = "".join(f"// {note}\n" for note in layer.notes)
+    return (
+        f"// {op.name}: {op.kind} {inputs} -> {_shape(program.layouts[op.output])}\n{notes}"
+        f"static const struct mico_stream_conv2d op_{op.name} = {{\n{body}}};\n\n"
+        f"static void run_{op.name}(void)\n{{\n    mico_stream_conv2d(&op_{op.name});\n}}\n"
+    )
+
+
 def _choice(program: CProgram, op: IntegerOp) -> str:
     """Comment: which dot product runs and what its padding costs."""
     if op.weight is None or op.weight_format is None:
@@ -288,9 +309,11 @@ def _choice(program: CProgram, op: IntegerOp) -> str:
     columns = int(np.prod(op.weight.shape[1:]))
     lanes, per_step = 32 // max(form.bits, bits), 32 // min(form.bits, bits)
     steps = weight_row_steps(columns, form.bits, bits)
+    refused = program.engine.get(op.name)
     lines: Sequence[str] = [
+        *([f"// not on the streaming engine: {refused}"] if refused else []),
         f"// SIMD: {form} by {op.weight_format} activations and weights, {lanes} products an instruction; "
-        f"rows of {columns} in {steps} steps of {per_step}"
+        f"rows of {columns} in {steps} steps of {per_step}",
     ]
     if needs_mask(op, program.layouts[op.inputs[0]]):
         lines = [*lines, "// {-1, +1} has no zero: what padding adds at the border is subtracted again (dot_mask)"]

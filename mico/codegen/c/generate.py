@@ -49,8 +49,10 @@ class GeneratedModel:
         )
 
 
-def generate(model: IntegerModel, out_dir: str | Path) -> GeneratedModel:
+def generate(model: IntegerModel, out_dir: str | Path, *, simd: int = 1) -> GeneratedModel:
     """Write C for *model* into *out_dir*, which is made; the same model gives the same bytes.
+
+    ``simd=2`` is C for the build with the streaming engine. What is made for 0 and 1 is the same.
 
     Besides C, ``layout.json`` says how the input and every layer's output lie in memory: see
     :func:`mico.codegen.c.layout.load_layouts` and :func:`~mico.codegen.c.layout.unpack_tensor`.
@@ -62,7 +64,7 @@ def generate(model: IntegerModel, out_dir: str | Path) -> GeneratedModel:
     UsageError
         A size or name does not fit the kernels; says which layer.
     """
-    program = analyse(model)
+    program = analyse(model, simd)
     directory = Path(out_dir)
     directory.mkdir(parents=True, exist_ok=True)
     texts = {

@@ -31,7 +31,7 @@ class HostModel:
     generated_dir
         What :func:`mico.codegen.c.generate` wrote.
     simd
-        Whether to use the SIMD kernels, with a C model of the SIMD unit, instead of the plain ones.
+        Kernels: 0 plain C, 1 dot products, 2 streaming engine; the hardware is a C model. As given to ``generate``.
     sanitize
         Compile with AddressSanitizer and UBSan; any finding is a MeasurementError.
 
@@ -41,14 +41,14 @@ class HostModel:
         There is no C compiler, or it refuses the sources.
     """
 
-    def __init__(self, generated_dir: str | Path, simd: bool, sanitize: bool = True) -> None:
+    def __init__(self, generated_dir: str | Path, simd: int, sanitize: bool = True) -> None:
         self.directory = Path(generated_dir)
         self.simd = simd
         self.sanitize = sanitize
         self.layouts = load_layouts(self.directory / "layout.json")
         self._flags = (*_FLAGS, *(_SANITIZE if sanitize else ()), f"-DMICO_SIMD={int(simd)}")
         self._flags += tuple(f"-I{path}" for path in include_dirs())
-        self._program = self.directory / f"host_{'simd' if simd else 'plain'}{'_sanitized' if sanitize else ''}"
+        self._program = self.directory / f"host_{int(simd)}{'_sanitized' if sanitize else ''}"
         sources = [self.directory / "model.c", self.directory / "weights.c", KERNELS / "host" / "driver.c"]
         _compile(
             [*self._flags, f"-I{self.directory}", *map(str, sources), str(self._library()), "-o", str(self._program)]

@@ -24,6 +24,7 @@ __all__ = [
     "load_layouts",
     "pack_tensor",
     "pack_weights",
+    "pack_words",
     "save_layouts",
     "tensor_bytes",
     "unpack_tensor",
@@ -128,6 +129,11 @@ def unpack_tensor(data: bytes, tensor: Tensor | TensorLayout) -> NDArray[np.int3
     return values.reshape(tensor.shape)
 
 
+def pack_words(matrix: NDArray[Any], form: Format) -> NDArray[np.uint32]:
+    """Words ``(rows, words)`` of *matrix* ``(rows, columns)``, each row padded with zeros to whole words."""
+    return _pack(_codes(matrix, form), form.bits)
+
+
 def weight_row_steps(columns: int, activation_bits: int, weight_bits: int) -> int:
     """Steps of a row of *columns* weights: a step is the elements in one word of the narrower operand."""
     return -(-columns // (32 // min(activation_bits, weight_bits)))
@@ -141,7 +147,7 @@ def weight_row_words(columns: int, activation_bits: int, weight_bits: int) -> in
 def pack_weights(matrix: NDArray[Any], form: Format, activation_bits: int) -> NDArray[np.uint32]:
     """Words of a weight matrix ``(rows, columns)`` as the kernels read them: blocks of 4, 2, 1 rows, interleaved."""
     rows, columns = matrix.shape
-    words = _pack(_codes(matrix, form), form.bits)
+    words = pack_words(matrix, form)
     words = np.pad(words, [(0, 0), (0, weight_row_words(columns, activation_bits, form.bits) - words.shape[1])])
     blocks, start = [], 0
     while start < rows:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mico.codegen.c.layout import TensorLayout, tensor_bytes, weight_row_steps
+from mico.codegen.c.stream import StreamLayer, plan_stream
 from mico.codegen.planner import Buffer, Plan, plan
 from mico.errors import QuantError
 from mico.graph import OpKind
 from mico.quant.check import check
-from mico.quant.integer import IntegerModel, IntegerOp
+from mico.quant.integer import IntegerModel, IntegerOp, Requant
 
-__all__ = ["ROWS", "CProgram", "analyse", "needs_mask"]
+__all__ = ["ROWS", "CProgram", "analyse", "matrices", "needs_mask", "normalised"]
 
 ROWS = 8
 """Output pixels that a convolution gathers before it computes them: MICO_ROWS of mico_kernels.h."""
@@ -34,6 +36,8 @@ class CProgram:
         The tensor whose buffer holds a tensor: itself, or what a flatten looks at.
     buffers, plan
         Buffers with lifetimes in steps (indices of *ops*) and their offsets; the scratch of L is ``L (scratch)``.
+    engine
+        Weighted layers by name: how the streaming engine computes them, or why it cannot; empty where there is none.
     """
 
     model: IntegerModel
@@ -42,6 +46,7 @@ class CProgram:
     storage: dict[str, str]
     buffers: tuple[Buffer, ...]
     plan: Plan
+    engine: dict[str, StreamLayer | str]
 
     def offset(self, tensor: str) -> int:
         """Byte offset of *tensor* in the arena."""
@@ -61,8 +66,8 @@ def needs_mask(op: IntegerOp, source: TensorLayout) -> bool:
     return op.kind is OpKind.CONV2D and source.format.binary and any(op.pair("padding"))
 
 
-def analyse(model: IntegerModel) -> CProgram:
-    """Check *model*, resolve its views and place its buffers.
+def analyse(model: IntegerModel, simd: int = 1) -> CProgram:
+    """Check *model*, resolve its views, place its buffers; with ``simd=2`` for the streaming engine.
 
     Raises
     ------
@@ -83,8 +88,33 @@ def analyse(model: IntegerModel) -> CProgram:
             cure="end the network before the flatten: the logits of a picture are delivered in (H, W, C) order",
         )
     ops = tuple(op for op in model.ops if op.kind is not OpKind.FLATTEN)
-    buffers = _lifetimes(model, ops, layouts, storage)
-    return CProgram(model, ops, layouts, storage, buffers, plan(buffers))
+    engine: dict[str, StreamLayer | str] = {}
+    for op in ops if simd == 2 else ():
+        if op.weight is not None and op.requant is not None:
+            source, out = layouts[op.inputs[0]], layouts[op.output]
+            engine[op.name] = plan_stream(op, source, out, matrices(op, source), normalised(op.requant))
+    scratches = {op.name for op in ops if op.weight is not None and not isinstance(engine.get(op.name), StreamLayer)}
+    buffers = _lifetimes(model, ops, layouts, storage, scratches)
+    return CProgram(model, ops, layouts, storage, buffers, plan(buffers), engine)
+
+
+def normalised(requant: Requant) -> list[tuple[int, int]]:
+    """Multipliers in 2^30..2^31-1 where the shift allows: the same quotients, and the kernels' one-multiply path."""
+    pairs = []
+    for m, s in zip(requant.multiplier.tolist(), requant.shift.tolist(), strict=True):
+        while m < 1 << 30 and s < 62:
+            m, s = 2 * m, s + 1
+        pairs.append((m, s))
+    return pairs
+
+
+def matrices(op: IntegerOp, source: TensorLayout) -> list[NDArray[Any]]:
+    """Weight matrices of *op*, one a group: columns in the order in which activations lie in memory."""
+    assert op.weight is not None
+    if op.kind is OpKind.LINEAR:
+        return [op.weight if source.order is None else op.weight[:, np.asarray(source.order)]]
+    columns = op.weight.transpose(0, 2, 3, 1).reshape(len(op.weight), -1)
+    return list(np.split(columns, op.number("groups")))
 
 
 def _order(op: IntegerOp, inputs: list[TensorLayout]) -> tuple[int, ...] | None:
@@ -118,7 +148,11 @@ def _order(op: IntegerOp, inputs: list[TensorLayout]) -> tuple[int, ...] | None:
 
 
 def _lifetimes(
-    model: IntegerModel, ops: tuple[IntegerOp, ...], layouts: dict[str, TensorLayout], storage: dict[str, str]
+    model: IntegerModel,
+    ops: tuple[IntegerOp, ...],
+    layouts: dict[str, TensorLayout],
+    storage: dict[str, str],
+    scratches: set[str],
 ) -> tuple[Buffer, ...]:
     last = len(ops) - 1
     first = {model.input: 0} | {op.output: step for step, op in enumerate(ops)}
@@ -129,7 +163,7 @@ def _lifetimes(
     end[storage[model.output]] = last
     buffers = [Buffer(name, tensor_bytes(layouts[name]), first[name], end[name]) for name in first]
     for step, op in enumerate(ops):
-        if op.kind in (OpKind.CONV2D, OpKind.LINEAR):
+        if op.name in scratches:
             buffers.append(
                 Buffer(scratch_name(op), _scratch_bytes(op, layouts[op.inputs[0]], layouts[op.output]), step, step)
             )

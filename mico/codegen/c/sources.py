@@ -14,12 +14,17 @@ def include_dirs() -> list[Path]:
     return [KERNELS]
 
 
-def kernel_sources(simd: bool) -> list[Path]:
-    """C files to compile with ``-DMICO_SIMD=1`` or ``=0``: in the SIMD build a file in ``simd/`` replaces its namesake.
+def kernel_sources(simd: int) -> list[Path]:
+    """C files to compile with ``-DMICO_SIMD=<simd>`` for a program of ``generate(..., simd=simd)``.
 
-    Compile with ``-ffunction-sections`` and link with ``--gc-sections``: few of the dot products are used.
+    0: plain C; 1: a file in ``simd/`` replaces its namesake; 2: besides, those that use the streaming engine, and its
+    host model, which is empty on the core. Compile with ``-ffunction-sections`` and link with ``--gc-sections``: few of
+    the dot products are used.
     """
     files = {path.name: path for path in sorted((KERNELS / "plain").glob("*.c"))}
     if simd:
         files |= {path.name: path for path in sorted((KERNELS / "simd").glob("*.c"))}
+    if simd == 2:
+        files |= {path.name: path for path in sorted((KERNELS / "stream").glob("*.c"))}
+        files["mico_stream_host.c"] = KERNELS / "mico_stream_host.c"
     return [files[name] for name in sorted(files)]

@@ -1,6 +1,7 @@
 """Cycles of LeNet-5 on the simulated SoC, random weights: ``python tests/firmware/kernels/cycles.py 8x8 2x2``.
 
-An argument is weight bits x activation bits. Checks that the logits are Python's.
+An argument is weight bits x activation bits; ``--simd=1`` in front chooses the kernels. Checks that the logits are
+Python's.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ def main(pairs: list[str]) -> None:
     assert spec.loader is not None
     models = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(models)
+    simd = 2
+    if pairs and pairs[0].startswith("--simd="):
+        simd = int(pairs.pop(0).removeprefix("--simd="))
     with SocSim() as target:
         for pair in pairs or ["8x8", "4x4", "2x2", "1x1"]:
             weight_bits, activation_bits = map(int, pair.split("x"))
             builder = models.lenet5(weight_bits, activation_bits)
             model, x = builder.build(), builder.inputs(3)[2:]
-            program = build_program(model)
+            program = build_program(model, simd=simd)
             target.flash(program)
             run = target.measure(x, laps=1, warmup=1)
             assert np.array_equal(run.outputs, model.run(x))

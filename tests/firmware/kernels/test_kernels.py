@@ -28,13 +28,13 @@ def _load() -> ModuleType:
 
 
 models = _load()
-BUILDS = pytest.mark.parametrize("simd", [False, True], ids=["plain", "simd"])
+BUILDS = pytest.mark.parametrize("simd", [0, 1, 2], ids=["plain", "simd", "stream"])
 
 
-def check(model: IntegerModel, x: np.ndarray, directory: Path, *, simd: bool) -> None:
+def check(model: IntegerModel, x: np.ndarray, directory: Path, *, simd: int) -> None:
     """Assert that the C of *model* computes what Python does, layer by layer."""
     expected, kept = run(model, x, keep=True)
-    output, layers = HostModel(generate(model, directory).directory, simd=simd).run(x)
+    output, layers = HostModel(generate(model, directory, simd=simd).directory, simd=simd).run(x)
     for op in model.ops:
         if op.name in layers:
             np.testing.assert_array_equal(layers[op.name], kept[op.output], err_msg=f"{op.name}: {op.kind}")
@@ -59,14 +59,14 @@ def all_pairs(signed: bool) -> models.ModelBuilder:  # type: ignore[name-defined
 
 @BUILDS
 @pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
-def test_all_sixteen_pairs(tmp_path: Path, signed: bool, simd: bool) -> None:
+def test_all_sixteen_pairs(tmp_path: Path, signed: bool, simd: int) -> None:
     builder = all_pairs(signed)
     check(builder.build(), builder.inputs(3), tmp_path, simd=simd)
 
 
 @BUILDS
 @pytest.mark.parametrize("channels", [32, 33])
-def test_pointwise_convolution_reads_whole_words_in_place(tmp_path: Path, channels: int, simd: bool) -> None:
+def test_pointwise_convolution_reads_whole_words_in_place(tmp_path: Path, channels: int, simd: int) -> None:
     builder = models.ModelBuilder(8, (channels, 3, 5))
     for form in models.FORMATS:
         source = builder.requant("input", out=form)
@@ -77,7 +77,7 @@ def test_pointwise_convolution_reads_whole_words_in_place(tmp_path: Path, channe
 
 
 @BUILDS
-def test_padding_of_plus_minus_one_contributes_nothing(tmp_path: Path, simd: bool) -> None:
+def test_padding_of_plus_minus_one_contributes_nothing(tmp_path: Path, simd: int) -> None:
     builder = models.ModelBuilder(9, (2, 4, 4), signed=True)
     source = builder.requant("input", out=Format(1, True))
     for w in models.BITS:
@@ -88,7 +88,7 @@ def test_padding_of_plus_minus_one_contributes_nothing(tmp_path: Path, simd: boo
 
 
 @BUILDS
-def test_accumulators_and_logits_at_the_ends_of_int32(tmp_path: Path, simd: bool) -> None:
+def test_accumulators_and_logits_at_the_ends_of_int32(tmp_path: Path, simd: int) -> None:
     builder = models.ModelBuilder(10, (64,), signed=True)
     builder.linear("input", 6, weight_bits=8, out=Format(32, True))
     model = builder.build()
@@ -106,7 +106,7 @@ def test_accumulators_and_logits_at_the_ends_of_int32(tmp_path: Path, simd: bool
 @seed(11)
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None)
 @given(number=st.integers(0, 1 << 32))
-def test_random_networks(tmp_path: Path, number: int, simd: bool) -> None:
+def test_random_networks(tmp_path: Path, number: int, simd: int) -> None:
     builder = models.random_model(number)
     check(builder.build(), builder.inputs(4), tmp_path / f"{number}_{simd}", simd=simd)
 
@@ -114,6 +114,6 @@ def test_random_networks(tmp_path: Path, number: int, simd: bool) -> None:
 @pytest.mark.slow
 @BUILDS
 @pytest.mark.parametrize("number", range(1000, 1150))
-def test_many_random_networks(tmp_path: Path, number: int, simd: bool) -> None:
+def test_many_random_networks(tmp_path: Path, number: int, simd: int) -> None:
     builder = models.random_model(number, layers=14)
     check(builder.build(), builder.inputs(4), tmp_path, simd=simd)

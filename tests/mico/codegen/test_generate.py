@@ -78,14 +78,14 @@ def test_lower_bits_take_less_flash(tmp_path: Path) -> None:
     assert sizes[2] < 0.32 * sizes[0]
 
 
-@pytest.mark.parametrize("simd", [False, True])
-def test_generated_code_compiles_for_rv32_without_a_warning(tmp_path: Path, simd: bool) -> None:
+@pytest.mark.parametrize("simd", [0, 1, 2])
+def test_generated_code_compiles_for_rv32_without_a_warning(tmp_path: Path, simd: int) -> None:
     from mico.codegen.c import include_dirs, kernel_sources
 
-    generated = generate(models.random_model(5).build(), tmp_path)
+    generated = generate(models.random_model(5).build(), tmp_path, simd=simd)
     flags = ["-march=rv32im", "-misa-spec=2.2", "-mabi=ilp32", "--specs=picolibc.specs"]
     flags += ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror"]
-    flags += [f"-DMICO_SIMD={int(simd)}", f"-I{tmp_path}", *(f"-I{path}" for path in include_dirs())]
+    flags += [f"-DMICO_SIMD={simd}", f"-I{tmp_path}", *(f"-I{path}" for path in include_dirs())]
     for source in (*generated.sources, *kernel_sources(simd)):
         try:
             done = subprocess.run(
@@ -100,12 +100,12 @@ def test_generated_code_compiles_for_rv32_without_a_warning(tmp_path: Path, simd
 
 
 def test_multipliers_are_normalised_without_changing_a_result() -> None:
-    from mico.codegen.c.emit import _normalised
+    from mico.codegen.c.program import normalised
     from mico.quant.integer import Requant
 
     rng = np.random.default_rng(6)
     m, s = rng.integers(1, 1 << 31, 200), rng.integers(1, 63, 200)
     m = (m >> rng.integers(0, 31, 200)).clip(1)
-    pairs = _normalised(Requant(m.astype(np.int32), s.astype(np.int32)))
+    pairs = normalised(Requant(m.astype(np.int32), s.astype(np.int32)))
     assert all(0 < a < 1 << 31 and b <= 62 and (a >= 1 << 30 or b == 62) for a, b in pairs)
     assert [a << (62 - b) for a, b in pairs] == [int(a) << (62 - int(b)) for a, b in zip(m, s, strict=True)]
