@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import gcd
 from typing import Any
 
 import numpy as np
@@ -23,8 +25,10 @@ LANES = 4
 """Lanes that cost estimates reckon with; the kernels ask the engine."""
 
 _MAX_ELEMENTS = 65536
+_MAX_ROWS = 65535
 _MAX_BITS = (1 << 31) - 1
-_PAIR_CYCLES = 20
+_PAIR_CYCLES = 32
+"""Cycles of a GATHER and a RUN beyond their words, measured on the convolutions of LeNet-5."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +81,30 @@ class _Window:
         kernel = (kernel_height, kernel_width)
         return cls(height, width, channels, kernel, stride, padding, groups, (out.shape[1], out.shape[2]), outputs)
 
-    def merged(self, count: int) -> _Window:
-        """The same with *count* groups made one; weights between them are zero."""
-        return _Window(**{**vars(self), "groups": self.groups // count})
+    @property
+    def whole(self) -> bool:
+        """Whether a line of a window is one run of bits in memory."""
+        return self.groups == 1
+
+    @property
+    def rows(self) -> int:
+        """Rows of weights of a group."""
+        return self.outputs // self.groups
+
+    @property
+    def columns(self) -> int:
+        return self.kernel[0] * self.kernel[1] * self.channels // self.groups
+
+    def merged(self, groups: int, pixels: int) -> _Window:
+        """The same with *groups* groups made one, and *pixels* neighbouring output pixels one of more channels."""
+        return replace(
+            self,
+            kernel=(self.kernel[0], self.kernel[1] + (pixels - 1) * self.stride[1]),
+            stride=(self.stride[0], pixels * self.stride[1]),
+            groups=self.groups // groups,
+            out=(self.out[0], self.out[1] // pixels),
+            outputs=self.outputs * pixels,
+        )
 
 
 def plan_stream(
@@ -99,63 +124,91 @@ def plan_stream(
         Multiplier and shift of each output channel.
     """
     assert op.weight_format is not None
-    window, width = _Window.of(op, source, out), op.weight_format.bits
+    plain = _Window.of(op, source, out)
     # {-1, +1} has no zero: the engine makes two bits of each, and padding 0.
-    expand = source.format.binary and any(window.padding)
+    expand = source.format.binary and any(plain.padding)
     held = 2 if expand else source.format.bits
-    merge = _best_merge(window, source.format.bits, width)
-    window = window.merged(merge)
-    columns = window.kernel[0] * window.kernel[1] * window.channels // window.groups
-    if reason := _refused(window, columns, held, source, out):
+    if reason := _refused(plain, held, source, out):
         return reason
-    matrices = [_block_diagonal(matrices[i : i + merge], window) for i in range(0, len(matrices), merge)]
-    bias = np.zeros(window.outputs, np.int64) if op.bias is None else op.bias
+    groups, pixels = _best_merge(plain, source.format.bits, held, op.weight_format.bits)
+    window = plain.merged(groups, pixels)
+    form = Format(_stored_bits(op.weight_format.bits, groups, pixels), True)
+    merged = [
+        _beside(_block_diagonal(matrices[i : i + groups], plain), plain, window, pixels)
+        for i in range(0, len(matrices), groups)
+    ]
+    bias = np.zeros(plain.outputs, np.int64) if op.bias is None else op.bias
     notes = [
-        f"streaming engine: {source.format} by {op.weight_format} activations and weights, rows of {columns}, "
-        f"{32 // width} products a lane and cycle"
+        f"streaming engine: {source.format} by {op.weight_format} activations and weights, {window.rows} rows of "
+        f"{window.columns}, {32 // form.bits} products a lane and cycle"
     ]
     if expand:
         notes.append("{-1, +1} has no zero: activations are widened to 2 bits, where padding is 0")
-    if merge > 1:
-        notes.append(f"{merge} groups at a time, weights between them zero: fewer and longer operations")
+    if groups > 1:
+        notes.append(f"{groups} groups at a time, weights between them zero: fewer and longer operations")
+    if pixels > 1:
+        notes.append(f"{pixels} output pixels a lane, from one wider window: fewer and longer operations")
+    if form.bits != op.weight_format.bits:
+        notes.append("weights held in 2 bits: {-1, +1} has no zero for what the wider window adds")
+    rows = [_rows(m, form, np.tile(b, pixels), s * pixels) for m, b, s in _per_group(merged, bias, scales)]
     return StreamLayer(
-        _config(source.format, width, out.format, expand=expand),
-        _fields(window, columns, source.format.bits, width, out.format.bits),
-        np.concatenate([_rows(np.concatenate(matrices), op.weight_format, bias, scales)]),
+        _config(source.format, form.bits, out.format, expand=expand),
+        _fields(window, source.format.bits, form.bits, out.format.bits),
+        np.concatenate(rows),
         tuple(notes),
     )
 
 
-def _refused(window: _Window, columns: int, held: int, source: TensorLayout, out: TensorLayout) -> str | None:
+def _per_group(
+    merged: list[NDArray[Any]], bias: NDArray[Any], scales: list[tuple[int, int]]
+) -> Iterator[tuple[NDArray[Any], NDArray[Any], list[tuple[int, int]]]]:
+    """Matrix, bias and scales of each group of output channels."""
+    count = len(bias) // len(merged)
+    for group, matrix in enumerate(merged):
+        part = slice(group * count, (group + 1) * count)
+        yield matrix, bias[part], scales[part]
+
+
+def _refused(window: _Window, held: int, source: TensorLayout, out: TensorLayout) -> str | None:
+    columns = window.columns
     if columns > _MAX_ELEMENTS or columns * held > 32 * BUFFER_WORDS:
         return f"rows of {columns} activations of {held} bits exceed the engine's buffer of {BUFFER_WORDS} words"
-    if window.outputs // window.groups > 65535:
-        return f"{window.outputs} output channels exceed a RUN of the engine"
+    if window.rows > _MAX_ROWS:
+        return f"{window.rows} output channels exceed a RUN of the engine"
     padded = (window.height + 2 * window.padding[0]) * (window.width + 2 * window.padding[1]) * window.channels
     if max(padded * source.format.bits, out.elements * out.format.bits) > _MAX_BITS:
         return "places in the tensors exceed the engine's 32-bit offsets"
     return None
 
 
-def _best_merge(window: _Window, activation_bits: int, weight_bits: int) -> int:
-    """Groups to compute as one: the count with the fewest cycles of the engine for a group."""
-    if window.groups == 1 or weight_bits == 1:  # {-1, +1} weights have no zero
-        return 1
-    channels, outputs = window.channels // window.groups, window.outputs // window.groups
-    taps = window.kernel[0] * window.kernel[1]
+def _stored_bits(weight_bits: int, groups: int, pixels: int) -> int:
+    """Width of stored weights: where zeros come between them, {-1, +1} takes 2 bits."""
+    return 2 if weight_bits == 1 and groups * pixels > 1 else weight_bits
 
-    def cycles(count: int) -> float:
-        bits = count * channels * activation_bits
-        words = bits / 32 if bits % 32 == 0 else bits // 32 + 1.5
-        if count == window.groups:
-            words = bits / 32 + 1 / window.kernel[1]  # a whole line of the window is one run
-        gather = LANES * taps * words
-        run = count * outputs * (3 + -(-taps * count * channels * weight_bits // 32))
-        return (gather + run + _PAIR_CYCLES) / count
 
-    longest = min(_MAX_ELEMENTS, 32 * BUFFER_WORDS // 8) // (taps * channels)
-    counts = [n for n in range(1, min(window.groups, 64) + 1) if window.groups % n == 0 and n <= max(1, longest)]
-    return min(counts, key=cycles)
+def _best_merge(window: _Window, bits: int, held: int, weight_bits: int) -> tuple[int, int]:
+    """Groups to compute as one and output pixels to compute in a lane: the fewest cycles of the engine."""
+
+    def cycles(choice: tuple[int, int]) -> float:
+        merged, stored = window.merged(*choice), _stored_bits(weight_bits, *choice)
+        pixel = window.channels * bits
+        run = merged.kernel[1] * pixel if merged.whole else merged.channels // merged.groups * bits
+        runs = merged.kernel[0] * (1 if merged.whole else merged.kernel[1])
+        grain = gcd(32, pixel, run)
+        gather = LANES * runs * (1 + (run - grain) / 32)
+        words = -(-merged.columns * stored // 32)
+        steps = -(-merged.columns // 16) if stored == 1 and held > 1 else words
+        pairs = merged.groups * -(-merged.out[0] * merged.out[1] // LANES)
+        return pairs * (gather + merged.rows * max(3 + words, steps) + _PAIR_CYCLES)
+
+    def fits(choice: tuple[int, int]) -> bool:
+        merged = window.merged(*choice)
+        return merged.columns * held <= 32 * BUFFER_WORDS and merged.rows <= _MAX_ROWS
+
+    choices = [(n, 1) for n in range(1, min(window.groups, 64) + 1) if window.groups % n == 0]
+    if window.groups <= 64:  # pixels lie side by side in memory only where all groups are one
+        choices += [(window.groups, n) for n in range(2, min(window.out[1], 16) + 1) if window.out[1] % n == 0]
+    return min([choice for choice in choices if fits(choice)], key=cycles)
 
 
 def _block_diagonal(matrices: list[NDArray[Any]], window: _Window) -> NDArray[Any]:
@@ -168,6 +221,19 @@ def _block_diagonal(matrices: list[NDArray[Any]], window: _Window) -> NDArray[An
     for group, matrix in enumerate(matrices):
         whole[group, :, :, group] = matrix.reshape(rows, taps, -1)
     return whole.reshape(len(matrices) * rows, -1)
+
+
+def _beside(matrix: NDArray[Any], window: _Window, merged: _Window, pixels: int) -> NDArray[Any]:
+    """Rows of *pixels* neighbouring output pixels over the window that holds all of theirs."""
+    if pixels == 1:
+        return matrix
+    lines = matrix.reshape(len(matrix), window.kernel[0], -1)
+    pixel, width = window.channels, window.kernel[1] * window.channels
+    wide = np.zeros((pixels, len(matrix), window.kernel[0], merged.kernel[1] * pixel), matrix.dtype)
+    for index in range(pixels):
+        start = index * window.stride[1] * pixel
+        wide[index, :, :, start : start + width] = lines
+    return wide.reshape(pixels * len(matrix), -1)
 
 
 def _rows(matrix: NDArray[Any], form: Format, bias: NDArray[Any], scales: list[tuple[int, int]]) -> NDArray[np.uint32]:
@@ -188,16 +254,14 @@ def _config(source: Format, weight_bits: int, out: Format, *, expand: bool) -> s
     return " | ".join(parts)
 
 
-def _fields(window: _Window, columns: int, bits: int, weight_bits: int, out_bits: int) -> dict[str, int]:
+def _fields(window: _Window, bits: int, weight_bits: int, out_bits: int) -> dict[str, int]:
     pixel, group_in = window.channels * bits, window.channels // window.groups * bits
-    outputs = window.outputs // window.groups
-    whole = window.groups == 1  # neighbouring pixels of a window are neighbours in memory
     return {
-        "k": columns,
-        "n": outputs,
+        "k": window.columns,
+        "n": window.rows,
         "rows": window.kernel[0],
-        "cols": 1 if whole else window.kernel[1],
-        "len": window.kernel[1] * pixel if whole else group_in,
+        "cols": 1 if window.whole else window.kernel[1],
+        "len": window.kernel[1] * pixel if window.whole else group_in,
         "line": window.width * pixel,
         "pixel": pixel,
         "image_rows": window.height,
@@ -210,6 +274,6 @@ def _fields(window: _Window, columns: int, bits: int, weight_bits: int, out_bits
         "step": window.stride[1] * pixel,
         "groups": window.groups,
         "group_in": group_in,
-        "group_out": outputs * out_bits,
-        "group_weights": outputs * 4 * (3 + -(-columns * weight_bits // 32)),
+        "group_out": window.rows * out_bits,
+        "group_weights": window.rows * 4 * (3 + -(-window.columns * weight_bits // 32)),
     }
