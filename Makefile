@@ -3,11 +3,12 @@ SHELL := /bin/bash
 PY    := .venv/bin/python
 JOBS  ?= $(shell nproc)
 
-.PHONY: help setup demo test test-all lint format clean doctor
+.PHONY: help setup demo test test-all lint format clean doctor test-isa
 help:
 	@echo "make demo      the whole loop on a simulated RISC-V SoC; results in build/demo"
 	@echo "make test      all tests but the slow ones"
 	@echo "make test-all  all tests"
+	@echo "make test-isa ISA_TESTS=DIR   riscv-tests or riscv-arch-test on the simulated SoC"
 	@echo "make lint      ruff, mypy, verilator --lint-only, clang-format"
 	@echo "make format    ruff format and clang-format, in place"
 	@echo "make bench-X   one benchmark of tests/bench; writes build/bench/X.json"
@@ -28,6 +29,11 @@ test: setup
 
 test-all: setup
 	$(PY) -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+
+# A checkout of riscv-tests, or of riscv-arch-test at old-framework-2.x
+test-isa: setup
+	@test -n "$(ISA_TESTS)" || { echo "make test-isa ISA_TESTS=DIR, a checkout of riscv-tests or riscv-arch-test"; exit 2; }
+	$(PY) -m hil.isa "$(ISA_TESTS)"
 
 C_SOURCES = $(shell git ls-files 'firmware/**.[ch]' 'rtl/**.cpp' 'rtl/**.h' 'tests/**.[ch]' 'tests/**.cpp')
 lint: setup
