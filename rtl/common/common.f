@@ -1,4 +1,5 @@
 // Small parts shared by designs, relative to this file.
+clock_gate.sv
 fifo.sv
 uart_tx.sv
 uart_rx.sv

@@ -12,6 +12,7 @@ module soc_top #(
                                                             // products, 2 the streaming engine too
   parameter int unsigned Lanes        = 4,                  // of the streaming engine: 1, 2 or 4
   parameter int unsigned BufWords     = 2048,               // words of each of its lane buffers, a power of two
+  parameter bit          GateClock    = 1'b0,               // 1: the streaming engine's clock rests when it does
   parameter bit          UartByteMode = 1'b0                // 1: the UART moves whole bytes, see soc_uart
 ) (
   input  logic        clk_i,
@@ -113,13 +114,31 @@ module soc_top #(
   );
 
   if (Simd == 2) begin : gen_stream
+    // The engine's clock: from a command on offer until a few cycles after its work, in which what is left in its pipelines drains.
+    localparam logic [3:0] DrainCycles = 4'd15;
+    logic       stream_clk, active;
+    logic [3:0] awake_q;
+
+    assign active = (cfu_cmd_valid & (cfu_cmd_function_id[6:3] == 4'd0)) | engine_busy;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni)             awake_q <= DrainCycles;
+      else if (active)         awake_q <= DrainCycles;
+      else if (awake_q != '0)  awake_q <= awake_q - 4'd1;
+    end
+
+    clock_gate #(.Gate(GateClock)) u_gate (
+      .clk_i,
+      .en_i  (active | (awake_q != '0)),
+      .clk_o (stream_clk)
+    );
+
     simd_top #(
       .Lanes    (Lanes),
       .BufWords (BufWords),
       .RamBase  (RamBase),
       .RamBytes (RamBytes)
     ) u_simd (
-      .clk_i,
+      .clk_i             (stream_clk),
       .rst_ni,
       .cmd_valid_i       (cfu_cmd_valid),
       .cmd_ready_o       (cfu_cmd_ready),

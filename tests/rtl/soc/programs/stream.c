@@ -119,6 +119,7 @@ int main(void) {
     ((volatile uint8_t *)alias)[1] = 0xAB;
     FENCE_AFTER();
     show("cached", cached[0]);
+    show("cycles", CYCLES_LO);
     print("done\n");
     for (;;) {
     }
