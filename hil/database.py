@@ -82,7 +82,8 @@ class Database:
                 if verdict != "ok":
                     raise StoreError(f"damaged: {verdict}", where=self.where, cure=_cure("malformed"))
             version = None
-            if inspect(connection).has_table("meta"):
+            tables = set(inspect(connection).get_table_names())
+            if "meta" in tables:
                 version = connection.scalar(select(t.meta.c.value).where(t.meta.c.name == "schema"))
         if version is None:
             with self._write() as connection:
@@ -95,6 +96,9 @@ class Database:
                 where=self.where,
                 cure="use the version that wrote it, or another file",
             )
+        elif not tables.issuperset(t.metadata.tables):  # one that came later, within the version
+            with self._write() as connection:
+                t.metadata.create_all(connection)
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

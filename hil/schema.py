@@ -17,7 +17,17 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-__all__ = ["SCHEMA_VERSION", "attempts", "campaigns", "claims", "evaluations", "measurements", "meta", "metadata"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "attempts",
+    "campaigns",
+    "claims",
+    "counts",
+    "evaluations",
+    "measurements",
+    "meta",
+    "metadata",
+]
 
 SCHEMA_VERSION = 1
 
@@ -47,6 +57,14 @@ measurements = Table(
     Column("toolchain", Text, nullable=False),
     Column("tools", JSON, nullable=False),  # versions of everything else that took part
     Column("created", Float, nullable=False),  # Unix time, s
+)
+
+# What the profiling counters said of each layer of a measurement, where the target has them: in a lap of its own.
+counts = Table(
+    "counts",
+    metadata,
+    Column("key", String(64), ForeignKey("measurements.key"), primary_key=True),
+    Column("layers", JSON, nullable=False),  # [[name, {counter: N}], ...] in execution order
 )
 
 # Every start of a measurement, whatever became of it: `running` rows of dead processes become `lost`.

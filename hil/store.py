@@ -14,7 +14,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +205,19 @@ class Store(Database):
         with self._read() as connection:
             query = select(t.measurements).order_by(t.measurements.c.created)
             return [dict(row) for row in connection.execute(query).mappings()]
+
+    def counts(self, key: str) -> list[tuple[str, dict[str, int]]] | None:
+        """Profiling counters of each layer of the measurement under *key*; None where nobody has saved them."""
+        with self._read() as connection:
+            layers = connection.scalar(select(t.counts.c.layers).where(t.counts.c.key == key))
+        return None if layers is None else [(name, counts) for name, counts in layers]
+
+    def save_counts(self, key: str, layers: Sequence[tuple[str, Mapping[str, int]]]) -> None:
+        """Keep the counters of the measurement under *key*, instead of those that are there."""
+        with self._write() as connection:
+            connection.execute(delete(t.counts).where(t.counts.c.key == key))
+            values = [[name, dict(counts)] for name, counts in layers]
+            connection.execute(insert(t.counts).values(key=key, layers=values))
 
     # ---------------------------------------------------------------- campaigns
 

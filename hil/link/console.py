@@ -13,7 +13,7 @@ from hil.link.frame import MAX_PAYLOAD, OVERHEAD, Frame, FrameType
 from hil.link.port import Port
 from mico.errors import ProtocolError, ProtocolTimeout
 
-__all__ = ["Console", "InferResult", "LayerResult"]
+__all__ = ["BenchResult", "Console", "InferResult", "LayerCounts", "LayerResult"]
 
 READY = "m-ready"
 DB_BYTES = 31  # of one db command: what MLPerf's runner sends
@@ -35,6 +35,25 @@ class LayerResult:
     layers: tuple[tuple[str, int], ...]
     glue: int
     total: int
+
+
+@dataclass(frozen=True)
+class LayerCounts:
+    """Profiling counters around one layer, by name."""
+
+    name: str
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """Answer to ``bench``: cycles of each lap; of the last one, of each layer; CRC-32 of each layer's output; counters
+    of each layer, empty where the hardware has none."""
+
+    laps: tuple[int, ...]
+    layers: tuple[tuple[str, int], ...]
+    crcs: dict[str, int]
+    counts: tuple[LayerCounts, ...]
 
 
 class Console:
@@ -114,9 +133,9 @@ class Console:
                 raise ProtocolError(f"{text!r} was answered by {line}", where=self.port.url)
         return lines
 
-    def checked(self, text: str) -> list[str]:
+    def checked(self, text: str, timeout_s: float | None = None) -> list[str]:
         """As :meth:`command`, for commands that close their answer with its CRC-32: ProtocolError if it is wrong."""
-        lines = self.command(text)
+        lines = self.command(text, timeout_s)
         body = "".join(f"{line}\r\n" for line in lines[:-1])
         if not lines or lines[-1] != f"m-check-[{zlib.crc32(body.encode()):08x}]":
             raise ProtocolError(
@@ -150,11 +169,18 @@ class Console:
 
     def load(self, data: bytes) -> None:
         """Send the model's input in frames; their CRCs and the one of the whole input are checked by the device."""
-        self._begin(f"load {len(data)}%")
-        line = self._line("the answer to 'load'", self.timeout_s)
+        self._frames(f"load {len(data)}", data, 0)
+
+    def receive(self, data: bytes, base: int) -> None:
+        """Send a case to the bench firmware, to address *base*, as :meth:`load` sends an input."""
+        self._frames(f"receive {len(data)}", data, base)
+
+    def _frames(self, command: str, data: bytes, base: int) -> None:
+        self._begin(f"{command}%")
+        line = self._line(f"the answer to {command!r}", self.timeout_s)
         if line != f"m-[Expecting {len(data)} bytes]":
-            raise ProtocolError(f"'load {len(data)}' was answered by {line!r}", where=self.port.url)
-        report = flash(self.port, data, base=0, entry=0, started=b"m-load-done", watch=self.watch)
+            raise ProtocolError(f"{command!r} was answered by {line!r}", where=self.port.url)
+        report = flash(self.port, data, base=base, entry=base, started=b"m-load-done", watch=self.watch)
         self._pending = report.text
         lines = self._answer("m-load-done", None)
         if lines != ["m-load-done"]:
@@ -209,6 +235,33 @@ class Console:
             layers.append((found.group(1), int(found.group(2))))
         glue = int(self._match(lines[-2:-1], r"m-glue (\d+)", "layers").group(1))
         return LayerResult(tuple(layers), glue, int(self._match(lines[-1:], r"m-total (\d+)", "layers").group(1)))
+
+    def counters(self, timeout_s: float | None = None) -> tuple[LayerCounts, ...]:
+        """The profiling counters of each layer, in one more lap."""
+        return self._counts(self.checked("counters", timeout_s), "counters")
+
+    def bench(self, address: int, laps: int, timeout_s: float | None = None) -> BenchResult:
+        """Check and time the case at *address*, sent by :meth:`receive`."""
+        lines = self.checked(f"bench {address:08x} {laps}", timeout_s)
+        layers, crcs, rest = [], {}, lines[laps:]
+        while rest and rest[0].startswith("m-layer-["):
+            found = self._match(rest[:1], r"m-layer-\[(.*)\] (\d+) ([0-9a-f]{8})", "bench")
+            layers.append((found.group(1), int(found.group(2))))
+            crcs[found.group(1)] = int(found.group(3), 16)
+            rest = rest[1:]
+        counts = self._counts(rest, "bench") if rest else ()
+        return BenchResult(self._cycles(lines[:laps]), tuple(layers), crcs, counts)
+
+    def _counts(self, lines: list[str], command: str) -> tuple[LayerCounts, ...]:
+        names = self._match(lines[:1], r"m-counters-\[([a-z,-]+)\]", command).group(1).split(",")
+        counts = []
+        for line in lines[1:]:
+            found = self._match([line], r"m-counts-\[(.*)\] ([0-9,]+)", command)
+            values = [int(value) for value in found.group(2).split(",")]
+            if len(values) != len(names):
+                raise ProtocolError(f"{len(values)} counts of {len(names)} counters: {line}", where=self.port.url)
+            counts.append(LayerCounts(found.group(1), dict(zip(names, values, strict=True))))
+        return tuple(counts)
 
     # ---- lines
 

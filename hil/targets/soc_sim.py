@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from mico.errors import DeviceError, FlashError, MeasurementError, MicoError, Us
 __all__ = ["SocSim"]
 
 _LAYERS_TOLERANCE = 0.01
+_T = TypeVar("_T")
 
 
 class SocSim(Target):
@@ -177,6 +179,14 @@ class SocSim(Target):
         return Run(outputs, total, samples, tuple(parts))
 
     # ---- details
+
+    def talk(self, exchange: Callable[[Console], _T]) -> _T:
+        """What *exchange* answers with the console of the program that runs; failures are diagnosed as in infer."""
+        console, _ = self._running()
+        try:
+            return exchange(console)
+        except MicoError as error:
+            raise self._diagnosed(error) from error
 
     @property
     def pid(self) -> int:
