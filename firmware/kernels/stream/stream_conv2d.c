@@ -4,50 +4,6 @@
 #include "mico_kernels.h"
 #include "stream_layer.h"
 
-// An output pixel and its window.
-struct place {
-    uint32_t column; // of the output
-    int32_t y;       // line of the input where the window starts; negative above it
-    int32_t line;    // bits from the input's start to that line
-    int32_t x;       // bits from the line's start to the window; negative left of it
-};
-
-static inline void next_line(const struct mico_stream_conv2d *d, struct place *p) {
-    p->column = 0;
-    p->x = d->left;
-    p->y += (int32_t)d->step_lines;
-    p->line += (int32_t)(d->step_lines * d->line);
-}
-
-static void gather_lane(uint32_t lane, int32_t offset, int32_t x) {
-    switch (lane) { // an instruction's lane is a constant
-    case 0:
-        mico_stream_gather_lane(0, offset, x);
-        break;
-    case 1:
-        mico_stream_gather_lane(1, offset, x);
-        break;
-    case 2:
-        mico_stream_gather_lane(2, offset, x);
-        break;
-    default:
-        mico_stream_gather_lane(3, offset, x);
-        break;
-    }
-}
-
-// Windows of `count` pixels that lie in several output lines, one by one; answers the pixel behind them.
-static struct place gather_across(const struct mico_stream_conv2d *d, struct place p, uint32_t count,
-                                  int32_t channel) {
-    for (uint32_t lane = 0; lane < count; lane++) {
-        mico_stream_set(MICO_STREAM_Y, (uint32_t)p.y);
-        gather_lane(lane, p.line + p.x + channel, p.x + channel);
-        p.x += (int32_t)d->step;
-        if (++p.column == d->out_width) next_line(d, &p);
-    }
-    return p;
-}
-
 static void configure(const struct mico_stream_conv2d *d) {
     mico_stream_set(MICO_STREAM_CONFIG, d->config);
     mico_stream_set(MICO_STREAM_K, d->k);
@@ -66,38 +22,99 @@ static void configure(const struct mico_stream_conv2d *d) {
     mico_stream_set(MICO_STREAM_N, d->n);
 }
 
-void mico_stream_conv2d(const struct mico_stream_conv2d *d) {
-    uint32_t lanes = stream_begin(), pixels = d->out_width * d->out_height;
-    uint32_t count = pixels < lanes ? pixels : lanes, first_weights = mico_stream_address(d->weights);
-    struct place p = {0, d->top, d->top * (int32_t)d->line, d->left};
-    configure(d);
-    mico_stream_set(MICO_STREAM_LANES_ON, count);
-    for (int32_t out = 0; pixels > 0; pixels -= count, out += (int32_t)(count * d->out_pixel)) {
-        if (pixels < count) {
+// One group, lines of at least `count` pixels. All that the loop needs fits the core's registers.
+static void walk_lines(const struct mico_stream_conv2d *d, uint32_t count, uint32_t pixels) {
+    const uint32_t weights = mico_stream_address(d->weights), width = d->out_width;
+    const int32_t first_x = d->left, step = (int32_t)d->step, lines = (int32_t)d->step_lines;
+    const int32_t next_line = lines * (int32_t)d->line, group_step = (int32_t)count * step;
+    const int32_t out_step = (int32_t)(count * d->out_pixel);
+    int32_t y = d->top, line = y * (int32_t)d->line, x = first_x, out = 0;
+    uint32_t left = width; // pixels of this line to come
+    for (;;) {
+        if (left >= count) {
+            mico_stream_gather(line + x, x);
+            left -= count;
+            x += group_step;
+        } else {
+            // The group lies in two lines: all lanes as if the second line began further left, at the cost of
+            // a little padding, then those of the first line again.
+            int32_t before = first_x - (int32_t)left * step;
+            mico_stream_set(MICO_STREAM_Y, (uint32_t)(y + lines));
+            mico_stream_gather(line + next_line + before, before);
+            mico_stream_set(MICO_STREAM_LANES_ON, left);
+            mico_stream_set(MICO_STREAM_Y, (uint32_t)y);
+            mico_stream_gather(line + x, x);
+            mico_stream_set(MICO_STREAM_LANES_ON, count);
+            x = before + group_step;
+            left += width - count;
+            line += next_line;
+            y += lines;
+            mico_stream_set(MICO_STREAM_Y, (uint32_t)y);
+        }
+        mico_stream_run(weights, out);
+        out += out_step;
+        pixels -= count;
+        if (left == 0) {
+            left = width;
+            x = first_x;
+            line += next_line;
+            y += lines;
+            mico_stream_set(MICO_STREAM_Y, (uint32_t)y);
+        }
+        if (pixels == 0) return;
+        if (pixels < count) { // the last pixels: all in one line, the last
             count = pixels;
             mico_stream_set(MICO_STREAM_LANES_ON, count);
         }
-        uint32_t across = p.column + count > d->out_width;
-        int32_t channel = 0, out_channel = 0;
-        uint32_t weights = first_weights;
-        struct place next = p;
-        for (uint32_t left = d->groups; left > 0; left--) {
-            if (across)
-                next = gather_across(d, p, count, channel);
-            else
-                mico_stream_gather(p.line + p.x + channel, p.x + channel);
-            mico_stream_run(weights, out + out_channel);
+    }
+}
+
+// Any number of groups, lines of any length: `count` pixels from `first` on, window by window where they do
+// not lie in one line.
+static void gather_group(const struct mico_stream_conv2d *d, uint32_t first, uint32_t count,
+                         int32_t channel) {
+    uint32_t column = first % d->out_width, across = column + count > d->out_width;
+    int32_t y = d->top + (int32_t)(first / d->out_width * d->step_lines);
+    for (uint32_t lane = 0; lane < (across ? count : 1); lane++) {
+        int32_t x = d->left + (int32_t)(column * d->step) + channel, offset = y * (int32_t)d->line + x;
+        mico_stream_set(MICO_STREAM_Y, (uint32_t)y);
+        if (across)
+            stream_gather_lane(lane, offset, x);
+        else
+            mico_stream_gather(offset, x);
+        if (++column == d->out_width) {
+            column = 0;
+            y += (int32_t)d->step_lines;
+        }
+    }
+}
+
+static void walk_groups(const struct mico_stream_conv2d *d, uint32_t count, uint32_t pixels) {
+    for (uint32_t done = 0; done < pixels; done += count) {
+        if (pixels - done < count) {
+            count = pixels - done;
+            mico_stream_set(MICO_STREAM_LANES_ON, count);
+        }
+        uint32_t weights = mico_stream_address(d->weights), out = done * d->out_pixel;
+        int32_t channel = 0;
+        for (uint32_t group = 0; group < d->groups; group++) {
+            gather_group(d, done, count, channel);
+            mico_stream_run(weights, (int32_t)out);
             channel += (int32_t)d->group_in;
-            out_channel += (int32_t)d->group_out;
+            out += d->group_out;
             weights += d->group_weights;
         }
-        if (!across) {
-            next.column += count;
-            next.x += (int32_t)(count * d->step);
-            if (next.column == d->out_width) next_line(d, &next);
-        }
-        if (across || next.y != p.y) mico_stream_set(MICO_STREAM_Y, (uint32_t)next.y);
-        p = next;
     }
+}
+
+void mico_stream_conv2d(const struct mico_stream_conv2d *d) {
+    uint32_t lanes = stream_begin(), pixels = d->out_width * d->out_height;
+    uint32_t count = pixels < lanes ? pixels : lanes;
+    configure(d);
+    mico_stream_set(MICO_STREAM_LANES_ON, count);
+    if (d->groups == 1 && d->out_width >= count)
+        walk_lines(d, count, pixels);
+    else
+        walk_groups(d, count, pixels);
     stream_end();
 }

@@ -13,6 +13,24 @@ static inline uint32_t stream_begin(void) {
     return lanes < STREAM_LANES ? lanes : STREAM_LANES;
 }
 
+// GATHER of one lane below STREAM_LANES: in the instruction it is a constant.
+static inline void stream_gather_lane(uint32_t lane, int32_t offset, int32_t x) {
+    switch (lane) {
+    case 0:
+        mico_stream_gather_lane(0, offset, x);
+        break;
+    case 1:
+        mico_stream_gather_lane(1, offset, x);
+        break;
+    case 2:
+        mico_stream_gather_lane(2, offset, x);
+        break;
+    default:
+        mico_stream_gather_lane(3, offset, x);
+        break;
+    }
+}
+
 // All is done, and the core sees it. An engine that reports an error has left wrong results: trap, and on the
 // core the console says so.
 static inline void stream_end(void) {

@@ -198,8 +198,10 @@ def _best_merge(window: _Window, bits: int, held: int, weight_bits: int) -> tupl
         gather = LANES * runs * (1 + (run - grain) / 32)
         words = -(-merged.columns * stored // 32)
         steps = -(-merged.columns // 16) if stored == 1 and held > 1 else words
-        pairs = merged.groups * -(-merged.out[0] * merged.out[1] // LANES)
-        return pairs * (gather + merged.rows * max(3 + words, steps) + _PAIR_CYCLES)
+        pixels, width = merged.out[0] * merged.out[1], merged.out[1]
+        pair = gather + merged.rows * max(3 + words, steps) + _PAIR_CYCLES
+        across = sum((first % width) + LANES > width for first in range(0, pixels, LANES))
+        return merged.groups * (-(-pixels // LANES) * pair + across * (gather + _PAIR_CYCLES))
 
     def fits(choice: tuple[int, int]) -> bool:
         merged = window.merged(*choice)
