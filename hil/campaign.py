@@ -260,7 +260,7 @@ class Campaign:
                 "cycles": baseline.cycles,
             },
             evaluations=[evaluation_row(e) for e in evaluations],
-            latency_model=scores(latency),
+            latency_model=scores(latency, evaluations),
             best={
                 "scheme": dict(choice.scheme),
                 "accuracy_val": choice.accuracy,

@@ -115,6 +115,10 @@ def summary(result: Result) -> Table:
             f"CBOPs MAPE {100 * model['cbops_mape']:.0f} %",
             f"on {model['n']} layers, shapes left out",
         )
+    if model.get("search_mape") is not None:
+        view.add_row(
+            "", f"off by {100 * model['search_mape']:.1f} % on {model['search_n']} schemes before they were measured"
+        )
     view.add_row("flash, RAM", f"{best['flash_bytes']:,} B", f"{best['ram_bytes']:,} B")
     verified = f"{result.verify['inputs']} inputs, {result.verify['mismatches']} mismatches"
     view.add_row("on the target", verified if result.verified else f"[red]{verified}[/red]")
@@ -134,9 +138,9 @@ def front(cycles: np.ndarray[Any, Any], accuracy: np.ndarray[Any, Any]) -> list[
 def plot(result: Result, path: Path) -> None:
     """Accuracy over measured latency as PNG: every evaluation, the front, the limit, and the chosen scheme."""
     rows = [e for e in result.evaluations if e["cycles"] is not None and e["accuracy"] is not None]
-    mega = np.array([e["cycles"] for e in rows]) / 1e6
+    kilo = np.array([e["cycles"] for e in rows]) / 1e3
     accuracy = np.array([e["accuracy"] for e in rows])
-    limit = result.constraint["cycles"] / 1e6
+    limit = result.constraint["cycles"] / 1e3
     figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -148,25 +152,27 @@ def plot(result: Result, path: Path) -> None:
     }
     axes.axvspan(0, limit, color="#2a7f4f", alpha=0.06, lw=0)
     axes.axvline(limit, color="#2a7f4f", lw=1.2, ls="--", label=f"limit: {result.constraint['fraction']:g} of 8 bit")
-    order = front(mega, accuracy)
-    axes.step(mega[order], accuracy[order], where="post", color="#888888", lw=1.1, zorder=1, label="Pareto front")
+    order = front(kilo, accuracy)
+    axes.step(kilo[order], accuracy[order], where="post", color="#888888", lw=1.1, zorder=1, label="Pareto front")
     for stage, (marker, colour, label, size) in looks.items():
         at = [i for i, e in enumerate(rows) if e["stage"] == stage]
         if at:
             axes.scatter(
-                mega[at], accuracy[at], s=size, marker=marker, c=colour, label=label, zorder=2, ec="white", lw=0.5
+                kilo[at], accuracy[at], s=size, marker=marker, c=colour, label=label, zorder=2, ec="white", lw=0.5
             )
     best = result.best
     axes.scatter(
-        [best["cycles"] / 1e6], [best["accuracy_val"]], s=230, marker="*", c="#e3a008", ec="#7a5600", zorder=3,
+        [best["cycles"] / 1e3], [best["accuracy_val"]], s=230, marker="*", c="#e3a008", ec="#7a5600", zorder=3,
         label="chosen",
     )  # fmt: skip
+    left = best["cycles"] / 1e3 > 0.5 * (0.85 * kilo.min() + kilo.max())  # the side with room for the label
     axes.annotate(
         f"{best['cycles'] / result.int8['cycles']:.2f}x cycles, {100 * best['accuracy_test']:.2f} % on test",
-        (best["cycles"] / 1e6, best["accuracy_val"]),
-        xytext=(-8, -18),
+        (best["cycles"] / 1e3, best["accuracy_val"]),
+        xytext=(-10 if left else 10, 10),
         textcoords="offset points",
-        ha="right",
+        ha="right" if left else "left",
+        bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1.0},
         fontsize=9,
     )
     # Accuracies differ in the error's digits: equal steps for equal factors of the error.
@@ -175,14 +181,16 @@ def plot(result: Result, path: Path) -> None:
         "function",
         functions=(lambda a: -np.log10(np.maximum(1 - a, 0) + least), lambda v: 1 - (10.0 ** (-v) - least)),
     )
-    ticks = [t for t in (0.1, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999) if accuracy.min() - 0.05 <= t < 1]
+    ticks = [
+        t for t in (0.1, 0.5, 0.8, 0.9, 0.95, 0.97, 0.98, 0.985, 0.99, 0.995, 0.999) if accuracy.min() - 0.05 <= t < 1
+    ]
     axes.yaxis.set_major_locator(FixedLocator(ticks))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda a, _: f"{100 * a:g} %"))
     low, high = accuracy.min(), accuracy.max()
     axes.set_ylim(max(0.0, low - 0.15 * (1 - low) - 1e-3), high + 0.5 * (1 - high) + 1e-4)
-    axes.set_xlim(0.7 * mega.min(), mega.max() + 0.04 * (mega.max() - 0.7 * mega.min()))
-    axes.set_xlabel("measured latency (million cycles)")
+    axes.set_xlim(0.85 * kilo.min(), kilo.max() + 0.04 * (kilo.max() - 0.85 * kilo.min()))
+    axes.set_xlabel("measured latency (thousand cycles)")
     axes.set_ylabel("accuracy on validation")
     axes.set_title(f"{result.model} on {result.dataset}: accuracy over measured latency", fontsize=11)
     axes.grid(alpha=0.25)

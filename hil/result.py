@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from typing import Any
@@ -82,13 +82,23 @@ def evaluation_row(evaluation: Evaluation) -> dict[str, Any]:
     return {name: getattr(evaluation, name) for name in names}
 
 
-def scores(latency: NetworkLatency) -> dict[str, Any]:
-    """Quality of the latency model on shapes left out."""
+def scores(latency: NetworkLatency, evaluations: Sequence[Evaluation] = ()) -> dict[str, Any]:
+    """Quality of the latency model: on shapes left out, and as the search met it.
+
+    ``search_mape`` is the mean relative error of the whole network's cycles, predicted before each of the ``search_n``
+    schemes that the search chose was measured; None where it chose none.
+    """
+    errors = [
+        abs(e.predicted_cycles / e.cycles - 1)
+        for e in evaluations
+        if e.stage == "search" and e.status == "ok" and e.cycles and e.predicted_cycles is not None
+    ]
+    met = {"search_mape": sum(errors) / len(errors) if errors else None, "search_n": len(errors)}
     samples = latency.samples()
     try:
         found = compare(samples)
     except UsageError:  # one shape of layer in the whole network: there is nothing to leave out
-        return {"bops_r2": None, "cbops_r2": None, "cbops_mape": None, "n": len(samples)}
+        return {"bops_r2": None, "cbops_r2": None, "cbops_mape": None, "n": len(samples), **met}
     return {
         "bops_r2": found["bops"].r2,
         "cbops_r2": found["cbops"].r2,
@@ -98,6 +108,7 @@ def scores(latency: NetworkLatency) -> dict[str, Any]:
         "blend_r2": found["blend"].r2,
         "blend_mape": found["blend"].mape,
         "shapes": found["cbops"].shapes,
+        **met,
     }
 
 
