@@ -6,7 +6,8 @@ import random
 from collections.abc import Callable
 
 from tests.rtl.soc_isa.directed import LOADS, STORES, Body
-from tests.rtl.soc_isa.iss import BRANCHES, MASKS, REGISTER_OPS
+from tests.rtl.soc_isa.iss import MASKS
+from tests.rtl.soc_isa.operations import BRANCHES, REGISTER_OPS
 
 __all__ = ["HANDLER", "csrs", "exceptions", "illegal_words", "interrupts", "with_log"]
 
