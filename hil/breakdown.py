@@ -61,7 +61,13 @@ _CORE = (("scalar", "yellow"), ("bus", "red"), ("core_waits", "blue"))
 _UNIT = (("unit_busy", "green"), ("unit_waits", "magenta"))
 
 
-def flame(layers: Iterable[tuple[str, int, Breakdown | None]], *, title: str | None = None, width: int = 32) -> Table:
+def flame(
+    layers: Iterable[tuple[str, int, Breakdown | None]],
+    *,
+    title: str | None = None,
+    width: int = 32,
+    total: bool = True,
+) -> Table:
     """A row a layer: name, cycles, a bar as long as its share, cut into what core (above) and unit (below) did.
 
     Parameters
@@ -70,24 +76,27 @@ def flame(layers: Iterable[tuple[str, int, Breakdown | None]], *, title: str | N
         Name, cycles as timed, and the breakdown where there is one.
     width
         Characters of the longest bar.
+    total
+        The rows are parts of a whole: give shares and a sum.
     """
     rows = list(layers)
-    total, longest = sum(cycles for _, cycles, _ in rows), max((cycles for _, cycles, _ in rows), default=1)
+    whole, longest = sum(cycles for _, cycles, _ in rows), max((cycles for _, cycles, _ in rows), default=1)
     names = ("layer", "cycles", "share", "core / unit", "scalar", "bus", "core waits", "unit busy", "unit waits")
     table = Table(title=title, caption=_legend())
     for name in names:
         table.add_column(name, justify="left" if name in ("layer", "core / unit") else "right", no_wrap=True)
     for name, cycles, parts in rows:
         length = width * cycles / max(longest, 1)
-        cells = [name, f"{cycles:,}", f"{cycles / max(total, 1):.0%}"]
+        cells = [name, f"{cycles:,}", f"{cycles / max(whole, 1):.0%}" if total else ""]
         if parts is None:
             table.add_row(*cells, Text("█" * max(1, round(length)), style="dim"))
             continue
         bars = Text.assemble(_bar(parts, _CORE, length), "\n", _bar(parts, _UNIT, length))
         numbers = (parts.scalar, parts.bus, parts.core_waits, parts.unit_busy, parts.unit_waits)
         table.add_row(*cells, bars, *(f"{value:,}" for value in numbers))
-    table.add_section()
-    table.add_row("all", f"{total:,}")
+    if total:
+        table.add_section()
+        table.add_row("all", f"{whole:,}")
     return table
 
 

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hil import cli_data
+from hil import cli_data, cli_profile
 from mico.errors import MicoError, UsageError
 
 __all__ = ["app", "main"]
@@ -23,6 +23,7 @@ app = typer.Typer(
     help="Mixed-precision quantisation, with every latency measured.",
 )
 app.add_typer(cli_data.app, name="data")
+app.command("profile")(cli_profile.profile)
 
 _ROOT = Path(__file__).resolve().parents[1]
 _DEMO = _ROOT / "build" / "demo"

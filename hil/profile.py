@@ -97,17 +97,14 @@ class Profiler:
                 again, _ = self._run(case)
                 if again != cycles:
                     raise MeasurementError(f"takes {again} cycles, {cycles} before", where=program.name)
-            counts = self._counts()
+            counts = self.target.counts()
             self.store.save_counts(key, counts)
         return Profile(layer, bits, cycles, _breakdown(counts), found.cached, key)
 
     def _run(self, case: Case) -> tuple[int, Breakdown | None]:
         self.target.flash(self.target.program(case))
         run = self.target.measure(case.x, laps=1)
-        return _cycles(run.layers), _breakdown(self._counts())
-
-    def _counts(self) -> list[tuple[str, dict[str, int]]]:
-        return [(layer.name, layer.counts) for layer in self.target.counts]
+        return _cycles(run.layers), _breakdown(self.target.counts())
 
 
 def _cycles(layers: Any) -> int:

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,7 +163,11 @@ class Target(ABC):
     def measure(self, x: NDArray[Any], *, laps: int = 2, warmup: int = 1) -> Run:
         """Time the inference of the first input of *x* over *laps* after *warmup*; outputs are of that input."""
 
-    def __enter__(self) -> Target:
+    def counts(self) -> list[tuple[str, dict[str, int]]]:
+        """Profiling counters of each layer, in one more lap on the last input; empty where the target has none."""
+        return []
+
+    def __enter__(self) -> Self:
         self.open()
         return self
 

@@ -37,7 +37,7 @@ class BenchTarget(Target):
         self.name = inner.name
         self.simd = inner.simd if simd is None else simd
         self.case_timeout_s = case_timeout_s
-        self.counts: tuple[LayerCounts, ...] = ()
+        self._counts: tuple[LayerCounts, ...] = ()
         self._firmware: BenchFirmware | None = None
         self._ram_end = 0
         self._cases: dict[str, Case] = {}
@@ -120,12 +120,16 @@ class BenchTarget(Target):
             raise MeasurementError(
                 f"laps of {result.laps} cycles: on a simulator they must be equal", where=program.name
             )
-        self.counts = result.counts
+        self._counts = result.counts
         total = result.laps[0]
         glue = total - sum(cycles for _, cycles in result.layers)
         layers = [LayerCycles(name, cycles) for name, cycles in (*result.layers, ("glue", glue))]
         outputs = np.array([[result.crcs[name] for name in expected]], np.uint32).view(np.int32)
         return Run(outputs, total, result.laps, tuple(layers))
+
+    def counts(self) -> list[tuple[str, dict[str, int]]]:
+        """Of the case that was measured last."""
+        return [(layer.name, layer.counts) for layer in self._counts]
 
     def _bench(self) -> BenchFirmware:
         return self._firmware or build_bench(self.simd)

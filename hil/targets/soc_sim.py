@@ -178,6 +178,10 @@ class SocSim(Target):
             )
         return Run(outputs, total, samples, tuple(parts))
 
+    def counts(self) -> list[tuple[str, dict[str, int]]]:
+        counted = self.talk(lambda console: console.counters(self.infer_timeout_s))
+        return [(layer.name, layer.counts) for layer in counted]
+
     # ---- details
 
     def talk(self, exchange: Callable[[Console], _T]) -> _T:
