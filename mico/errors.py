@@ -98,5 +98,5 @@ class ProtocolError(MicoError):
     exit_code = 5
 
 
-class ProtocolTimeout(ProtocolError):
+class ProtocolTimeout(ProtocolError):  # noqa: N818 - a time-out is its name
     """The device did not answer in time; says what was awaited and what arrived."""
