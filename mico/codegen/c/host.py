@@ -32,6 +32,8 @@ class HostModel:
         What :func:`mico.codegen.c.generate` wrote.
     simd
         Kernels: 0 plain C, 1 dot products, 2 streaming engine; the hardware is a C model. As given to ``generate``.
+    lanes
+        Of the model of the streaming engine.
     sanitize
         Compile with AddressSanitizer and UBSan; any finding is a MeasurementError.
 
@@ -41,10 +43,11 @@ class HostModel:
         There is no C compiler, or it refuses the sources.
     """
 
-    def __init__(self, generated_dir: str | Path, simd: int, sanitize: bool = True) -> None:
+    def __init__(self, generated_dir: str | Path, simd: int, sanitize: bool = True, *, lanes: int = 4) -> None:
         self.directory = Path(generated_dir)
         self.simd = simd
         self.sanitize = sanitize
+        self.lanes = lanes
         self.layouts = load_layouts(self.directory / "layout.json")
         self._flags = (*_FLAGS, *(_SANITIZE if sanitize else ()), f"-DMICO_SIMD={int(simd)}")
         self._flags += tuple(f"-I{path}" for path in include_dirs())
@@ -71,7 +74,8 @@ class HostModel:
         size = tensor_bytes(self.layouts.input)
         data = b"".join(pack_tensor(sample, self.layouts.input)[:size] for sample in x)
         try:
-            done = subprocess.run([self._program], input=data, capture_output=True, timeout=timeout_s, check=False)
+            command = [str(self._program), str(self.lanes)]
+            done = subprocess.run(command, input=data, capture_output=True, timeout=timeout_s, check=False)
         except subprocess.TimeoutExpired as error:
             raise MeasurementError(f"no result within {timeout_s} s", where=str(self._program)) from error
         if done.returncode != 0:

@@ -17,7 +17,7 @@ from mico.codegen.c.layout import TensorLayout, pack_words
 from mico.graph import OpKind
 from mico.quant.integer import Format, IntegerOp
 
-__all__ = ["BUFFER_WORDS", "LANES", "StreamLayer", "plan_stream"]
+__all__ = ["BUFFER_WORDS", "LANES", "StreamKernel", "StreamLayer", "plan_stream", "plan_weightless"]
 
 BUFFER_WORDS = 2048
 """Words of a lane buffer: what start-up of the firmware demands (MICO_STREAM_BUFFER_WORDS of mico_stream.h)."""
@@ -42,7 +42,7 @@ class StreamLayer:
     fields
         Of ``struct mico_stream_conv2d``, name to integer, without pointers and config.
     rows
-        Weight streams of all groups: bias, multiplier, shift and packed weights of each output channel.
+        Weight streams of all groups: for each output channel bias, multiplier and shift, if needed, and packed weights.
     notes
         What was decided and why, a line each.
     """
@@ -51,6 +51,44 @@ class StreamLayer:
     fields: dict[str, int]
     rows: NDArray[np.uint32]
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StreamKernel:
+    """An operation without weights whose descriptor is that of the other builds; *note* says what the engine does."""
+
+    note: str
+
+
+def plan_weightless(op: IntegerOp, inputs: list[TensorLayout], out: TensorLayout) -> StreamKernel | str:
+    """How the engine computes *op*, which has no weights, or why it cannot."""
+    first = inputs[0]
+    channels = first.shape[0] if len(first.shape) == 3 else first.elements
+    match op.kind:
+        case OpKind.MAX_POOL:
+            string = out.shape[2] * channels * first.format.bits
+            note = "maximum over the lanes, a line of results at a time"
+        case OpKind.AVG_POOL | OpKind.GLOBAL_AVG_POOL:
+            kernel = op.pair("kernel") if op.kind is OpKind.AVG_POOL else first.shape[1:]
+            expand = op.kind is OpKind.AVG_POOL and first.format.binary and any(op.pair("padding"))
+            string = int(np.prod(kernel)) * channels * (2 if expand else first.format.bits)
+            note = "weighted sums over lanes and strings"
+        case OpKind.ADD:
+            string = first.format.bits
+            note = "weighted sum of two lanes"
+            if inputs[1].format.bits != first.format.bits:
+                return f"its lanes hold {first.format} and {inputs[1].format}: one width at a time"
+        case OpKind.CONCAT:
+            string = max((i.shape[0] if len(i.shape) == 3 else i.elements) * i.format.bits for i in inputs)
+            note = "the channels of a pixel at a time"
+        case _:
+            string = first.format.bits
+            note = "a lane buffer of elements at a time"
+    if string > 32 * BUFFER_WORDS:
+        return f"strings of {string} bits exceed the engine's buffer of {BUFFER_WORDS} words"
+    if max(first.elements * first.format.bits, out.elements * out.format.bits) > _MAX_BITS:
+        return "places in the tensors exceed the engine's 32-bit offsets"
+    return StreamKernel(f"streaming engine: {note}")
 
 
 @dataclass(frozen=True)
@@ -130,14 +168,15 @@ def plan_stream(
     held = 2 if expand else source.format.bits
     if reason := _refused(plain, held, source, out):
         return reason
-    groups, pixels = _best_merge(plain, source.format.bits, held, op.weight_format.bits)
+    bias = np.zeros(plain.outputs, np.int64) if op.bias is None else op.bias
+    header = _header_words(out.format, bias, scales)
+    groups, pixels = _best_merge(plain, source.format.bits, held, op.weight_format.bits, header)
     window = plain.merged(groups, pixels)
     form = Format(_stored_bits(op.weight_format.bits, groups, pixels), True)
     merged = [
         _beside(_block_diagonal(matrices[i : i + groups], plain), plain, window, pixels)
         for i in range(0, len(matrices), groups)
     ]
-    bias = np.zeros(plain.outputs, np.int64) if op.bias is None else op.bias
     notes = [
         f"streaming engine: {source.format} by {op.weight_format} activations and weights, {window.rows} rows of "
         f"{window.columns}, {32 // form.bits} products a lane and cycle"
@@ -150,10 +189,12 @@ def plan_stream(
         notes.append(f"{pixels} output pixels a lane, from one wider window: fewer and longer operations")
     if form.bits != op.weight_format.bits:
         notes.append("weights held in 2 bits: {-1, +1} has no zero for what the wider window adds")
-    rows = [_rows(m, form, np.tile(b, pixels), s * pixels) for m, b, s in _per_group(merged, bias, scales)]
+    if header < 3:
+        notes.append("results are the accumulators: no requantisation" + (", no bias" if header == 0 else ""))
+    rows = [_rows(m, form, np.tile(b, pixels), s * pixels, header) for m, b, s in _per_group(merged, bias, scales)]
     return StreamLayer(
-        _config(source.format, form.bits, out.format, expand=expand),
-        _fields(window, source.format.bits, form.bits, out.format.bits),
+        _config(source.format, form.bits, out.format, header, expand=expand),
+        _fields(window, source.format.bits, form.bits, out.format.bits, header),
         np.concatenate(rows),
         tuple(notes),
     )
@@ -181,12 +222,19 @@ def _refused(window: _Window, held: int, source: TensorLayout, out: TensorLayout
     return None
 
 
+def _header_words(out: Format, bias: NDArray[Any], scales: list[tuple[int, int]]) -> int:
+    """Words in front of a row's weights: bias, multiplier, shift; int32 results scaled by 1 do without."""
+    if out.bits == 32 and all(multiplier == 1 << shift for multiplier, shift in scales):
+        return int(bool(np.any(bias)))
+    return 3
+
+
 def _stored_bits(weight_bits: int, groups: int, pixels: int) -> int:
     """Width of stored weights: where zeros come between them, {-1, +1} takes 2 bits."""
     return 2 if weight_bits == 1 and groups * pixels > 1 else weight_bits
 
 
-def _best_merge(window: _Window, bits: int, held: int, weight_bits: int) -> tuple[int, int]:
+def _best_merge(window: _Window, bits: int, held: int, weight_bits: int, header: int) -> tuple[int, int]:
     """Groups to compute as one and output pixels to compute in a lane: the fewest cycles of the engine."""
 
     def cycles(choice: tuple[int, int]) -> float:
@@ -199,7 +247,7 @@ def _best_merge(window: _Window, bits: int, held: int, weight_bits: int) -> tupl
         words = -(-merged.columns * stored // 32)
         steps = -(-merged.columns // 16) if stored == 1 and held > 1 else words
         pixels, width = merged.out[0] * merged.out[1], merged.out[1]
-        pair = gather + merged.rows * max(3 + words, steps) + _PAIR_CYCLES
+        pair = gather + merged.rows * max(header + words, steps) + _PAIR_CYCLES
         across = sum((first % width) + LANES > width for first in range(0, pixels, LANES))
         return merged.groups * (-(-pixels // LANES) * pair + across * (gather + _PAIR_CYCLES))
 
@@ -238,25 +286,29 @@ def _beside(matrix: NDArray[Any], window: _Window, merged: _Window, pixels: int)
     return wide.reshape(pixels * len(matrix), -1)
 
 
-def _rows(matrix: NDArray[Any], form: Format, bias: NDArray[Any], scales: list[tuple[int, int]]) -> NDArray[np.uint32]:
-    """Words of the engine's rows: bias, multiplier, shift, weights."""
-    header = np.empty((len(matrix), 3), np.uint32)
-    header[:, 0] = bias.astype(np.int64) & 0xFFFFFFFF
-    header[:, 1:] = scales
-    return np.concatenate([header, pack_words(matrix, form)], axis=1).reshape(-1)
+def _rows(
+    matrix: NDArray[Any], form: Format, bias: NDArray[Any], scales: list[tuple[int, int]], header: int
+) -> NDArray[np.uint32]:
+    """Words of the engine's rows: as much of bias, multiplier and shift as *header* says, weights."""
+    constants = np.empty((len(matrix), 3), np.uint32)
+    constants[:, 0] = bias.astype(np.int64) & 0xFFFFFFFF
+    constants[:, 1:] = scales
+    return np.concatenate([constants[:, :header], pack_words(matrix, form)], axis=1).reshape(-1)
 
 
-def _config(source: Format, weight_bits: int, out: Format, *, expand: bool) -> str:
+def _config(source: Format, weight_bits: int, out: Format, header: int, *, expand: bool) -> str:
     parts = [f"MICO_STREAM_A({2 if expand else source.bits})", f"MICO_STREAM_W({weight_bits})"]
     parts += [] if source.signed else ["MICO_STREAM_AU"]
     parts += ["MICO_STREAM_EXPAND"] if expand else []
+    if header < 3:
+        return " | ".join([*parts, "MICO_STREAM_INT32", *(["MICO_STREAM_BIAS"] if header else [])])
     parts.append("MICO_STREAM_LOGIT" if out.bits == 32 else f"MICO_STREAM_PACK({out.bits})")
     parts += [] if out.signed else ["MICO_STREAM_OU"]
     parts += ["MICO_STREAM_TAIL_ZERO"] if out.bits < 8 else []
     return " | ".join(parts)
 
 
-def _fields(window: _Window, bits: int, weight_bits: int, out_bits: int) -> dict[str, int]:
+def _fields(window: _Window, bits: int, weight_bits: int, out_bits: int, header: int) -> dict[str, int]:
     pixel, group_in = window.channels * bits, window.channels // window.groups * bits
     return {
         "k": window.columns,
@@ -277,5 +329,5 @@ def _fields(window: _Window, bits: int, weight_bits: int, out_bits: int) -> dict
         "groups": window.groups,
         "group_in": group_in,
         "group_out": window.rows * out_bits,
-        "group_weights": window.rows * 4 * (3 + -(-window.columns * weight_bits // 32)),
+        "group_weights": window.rows * 4 * (header + -(-window.columns * weight_bits // 32)),
     }

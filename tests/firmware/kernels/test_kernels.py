@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from mico.codegen.c import HostModel, generate
 from mico.graph import OpKind
 from mico.quant.execute import run
-from mico.quant.integer import Format, IntegerModel
+from mico.quant.integer import Format, IntegerModel, Requant
 
 
 def _load() -> ModuleType:
@@ -31,10 +32,10 @@ models = _load()
 BUILDS = pytest.mark.parametrize("simd", [0, 1, 2], ids=["plain", "simd", "stream"])
 
 
-def check(model: IntegerModel, x: np.ndarray, directory: Path, *, simd: int) -> None:
+def check(model: IntegerModel, x: np.ndarray, directory: Path, *, simd: int, lanes: int = 4) -> None:
     """Assert that the C of *model* computes what Python does, layer by layer."""
     expected, kept = run(model, x, keep=True)
-    output, layers = HostModel(generate(model, directory, simd=simd).directory, simd=simd).run(x)
+    output, layers = HostModel(generate(model, directory, simd=simd).directory, simd=simd, lanes=lanes).run(x)
     for op in model.ops:
         if op.name in layers:
             np.testing.assert_array_equal(layers[op.name], kept[op.output], err_msg=f"{op.name}: {op.kind}")
@@ -100,6 +101,53 @@ def test_accumulators_and_logits_at_the_ends_of_int32(tmp_path: Path, simd: int)
     object.__setattr__(op.requant, "shift", np.array([1, 1, 1, 62, 33, 32], np.int32))
     x = np.stack([np.full(64, v) for v in (-128, 127, 0)]).astype(np.int8)
     check(model, x, tmp_path, simd=simd)
+
+
+@BUILDS
+def test_depthwise_convolutions_of_all_widths(tmp_path: Path, simd: int) -> None:
+    """Also where the generator computes several groups at a time."""
+    builder = models.ModelBuilder(12, (8, 5, 7))
+    for form in models.FORMATS:
+        source = builder.requant("input", out=form)
+        for w in models.BITS:
+            builder.conv(source, 8 + 8 * (w % 4 // 2), (3, 3), padding=(1, 1), groups=8, weight_bits=w)
+    builder.linear(builder.flatten(source), 3, out=Format(32, True))
+    check(builder.build(), builder.inputs(2), tmp_path, simd=simd)
+
+
+def matrix_product(seed: int, bits: int, *, bias: bool) -> models.ModelBuilder:  # type: ignore[name-defined]
+    """(6, 70) by (70, 9), int32 results: a convolution under a 1x1 window, scaled by 1."""
+    builder = models.ModelBuilder(seed, (70, 2, 3), signed=True)
+    builder.conv("input", 9, (1, 1), weight_bits=bits, out=Format(32, True))
+    op = builder.ops[0]
+    requant = Requant(np.full(9, 1 << 20, np.int32), np.full(9, 20, np.int32))
+    builder.ops[0] = replace(op, requant=requant, bias=np.arange(-4, 5, dtype=np.int32) if bias else None)
+    return builder
+
+
+@BUILDS
+@pytest.mark.parametrize("bias", [False, True])
+def test_results_scaled_by_one_are_the_accumulators(tmp_path: Path, bias: bool, simd: int) -> None:
+    for bits in models.BITS:
+        builder = matrix_product(13, bits, bias=bias)
+        check(builder.build(), builder.inputs(2), tmp_path / str(bits), simd=simd)
+        source = (tmp_path / str(bits) / "model.c").read_text()
+        assert ("MICO_STREAM_INT32" in source) == (simd == 2)
+        assert ("MICO_STREAM_BIAS" in source) == (simd == 2 and bias)
+
+
+def test_what_exceeds_the_engines_buffer_runs_on_the_dot_products(tmp_path: Path) -> None:
+    builder = models.ModelBuilder(14, (8200,), signed=True)
+    builder.linear("input", 2, weight_bits=2, out=Format(32, True))
+    check(builder.build(), builder.inputs(2), tmp_path, simd=2)
+    assert "not on the streaming engine: rows of 8200 activations of 8 bits" in (tmp_path / "model.c").read_text()
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_an_engine_of_fewer_lanes_gives_the_same_results(tmp_path: Path, lanes: int) -> None:
+    for number in (21, 22, 23):
+        builder = models.random_model(number)
+        check(builder.build(), builder.inputs(2), tmp_path / str(number), simd=2, lanes=lanes)
 
 
 @BUILDS
