@@ -23,6 +23,7 @@ from pathlib import Path
 
 from hil.harness.runner import MAKE_QUIRK, ROOT, read_file_list, verilator_command, verilator_env
 from hil.netlist import FILLINGS, Filling, check_netlist
+from hil.soc_compile import MAKE_FLAGS, VERILATOR_FLAGS, Inputs, compile_simulator, run_tool, training_rom, waivers
 from mico.errors import ToolError, UsageError
 
 __all__ = ["DEFAULT_CLOCK_HZ", "DEFAULT_RAM_BYTES", "SocBuild", "build_soc", "describe_soc", "lint", "vexriscv_netlist"]
@@ -35,13 +36,6 @@ LANES = (1, 2, 4)
 
 _SIM = ROOT / "rtl" / "soc" / "sim"
 _FILE_LIST = ROOT / "rtl" / "soc" / "soc.f"
-# Verilator's own default is -Os; code that runs once needs no optimiser.
-_MAKE_FLAGS = ("OPT_FAST=-O3", "OPT_GLOBAL=-O3", "OPT_SLOW=-O1")
-_VERILATOR_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--timescale", "1ns/1ps", "--threads", "1")
-_BUILD_TIMEOUT_S = 900
-_TRAIN_CYCLES = 3_000_000
-_TRAIN_TIMEOUT_S = 120
-_LIMIT_EXIT = 5  # of soc_sim at its cycle limit
 
 
 @dataclass(frozen=True)
@@ -107,37 +101,8 @@ def _tool_versions() -> list[str]:
     return [f"verilator {importlib.metadata.version('verilator')}", gxx]
 
 
-def _run(command: Sequence[str], folder: Path, what: str) -> None:
-    env = {**os.environ, **verilator_env()}
-    # A make above us must not hand its job server down.
-    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
-        env.pop(name, None)
-    try:
-        done = subprocess.run(
-            command, cwd=folder, env=env, capture_output=True, text=True, timeout=_BUILD_TIMEOUT_S, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ToolError(
-            f"{what} took more than {_BUILD_TIMEOUT_S} s", where=command[0], cure="a machine with nothing else to do"
-        ) from error
-    if done.returncode != 0:
-        output = "\n".join((done.stdout + done.stderr).splitlines()[-60:])
-        raise ToolError(f"{what} failed with exit code {done.returncode}\n{output}", where=Path(command[0]).name)
-
-
-@dataclass(frozen=True)
-class _Inputs:
-    """What a build is made of."""
-
-    parameters: dict[str, int]
-    rtl: list[Path]
-    sim: list[Path]
-    netlist: Path
-    train_rom: Path | None
-
-
-def _digest(inputs: _Inputs) -> str:
-    facts = [inputs.parameters, _MAKE_FLAGS, _VERILATOR_FLAGS, MAKE_QUIRK, _tool_versions()]
+def _digest(inputs: Inputs) -> str:
+    facts = [inputs.parameters, MAKE_FLAGS, VERILATOR_FLAGS, MAKE_QUIRK, _tool_versions()]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for path in [*inputs.rtl, *inputs.sim, *([inputs.train_rom] if inputs.train_rom else [])]:
         content = path.read_bytes()
@@ -154,8 +119,9 @@ def _describe(
     lanes: int,
     netlist: Path | None,
     clock_hz: int,
+    pgo: bool,
     train_rom: Path | None,
-) -> tuple[SocBuild, _Inputs]:
+) -> tuple[SocBuild, Inputs]:
     if ram_bytes < 1024 or ram_bytes % 4 or ram_bytes > MAX_RAM_BYTES:
         raise UsageError(
             f"{ram_bytes} bytes of RAM", where="ram_bytes", cure=f"a multiple of 4 from 1024 to {MAX_RAM_BYTES}"
@@ -171,10 +137,12 @@ def _describe(
         raise UsageError(f"{lanes} lanes", where="lanes", cure="1, 2 or 4")
     if not 1_000_000 <= clock_hz <= 4_000_000_000:
         raise UsageError(f"a clock of {clock_hz} Hz", where="clock_hz", cure="1 MHz to 4 GHz")
+    if pgo and train_rom is None:
+        train_rom = training_rom()
     if train_rom is not None and not train_rom.is_file():
         raise UsageError("no such boot ROM", where=str(train_rom), cure="give the path of a $readmemh file")
     filling, netlist = _filling(cpu, netlist)
-    inputs = _Inputs(
+    inputs = Inputs(
         parameters={
             "CpuKind": filling.kind,
             "RamBytes": ram_bytes,
@@ -217,10 +185,11 @@ def describe_soc(
     lanes: int = 4,
     netlist: Path | None = None,
     clock_hz: int = DEFAULT_CLOCK_HZ,
+    pgo: bool = False,
     train_rom: Path | None = None,
 ) -> SocBuild:
     """What :func:`build_soc` would return, without building: its path may not exist yet."""
-    return _describe(cpu, ram_latency, ram_bytes, simd, lanes, netlist, clock_hz, train_rom)[0]
+    return _describe(cpu, ram_latency, ram_bytes, simd, lanes, netlist, clock_hz, pgo, train_rom)[0]
 
 
 def build_soc(
@@ -232,6 +201,7 @@ def build_soc(
     lanes: int = 4,
     netlist: Path | None = None,
     clock_hz: int = DEFAULT_CLOCK_HZ,
+    pgo: bool = False,
     train_rom: Path | None = None,
     jobs: int = 2,
 ) -> SocBuild:
@@ -254,9 +224,11 @@ def build_soc(
         Verilog file of the core; default: that of the PyPI package.
     clock_hz
         Nominal clock, as CLOCK_HZ in the info block.
+    pgo
+        Compile the simulator twice, the second time with the profile of ``rtl/soc/sim/train``: faster simulation, the
+        same cycles, another hash. Needs the cross-compiler.
     train_rom
-        Boot ROM of a program that works for 3 million cycles: the simulator is compiled twice, the second time with the
-        profile of that program. Faster simulation, the same cycles, another hash.
+        Boot ROM of another program to take the profile of; it works for 3 million cycles without waiting for a byte.
     jobs
         Compilers at once.
 
@@ -267,13 +239,13 @@ def build_soc(
     ToolError
         Verilator, g++ or make is missing, or the build failed: holds their output.
     """
-    build, inputs = _describe(cpu, ram_latency, ram_bytes, simd, lanes, netlist, clock_hz, train_rom)
+    build, inputs = _describe(cpu, ram_latency, ram_bytes, simd, lanes, netlist, clock_hz, pgo, train_rom)
     if not build.path.is_file():
         _build(build, inputs, jobs)
     return build
 
 
-def _build(build: SocBuild, inputs: _Inputs, jobs: int) -> None:
+def _build(build: SocBuild, inputs: Inputs, jobs: int) -> None:
     folder = build.path.parent
     folder.parent.mkdir(parents=True, exist_ok=True)
     with open(folder.with_suffix(".lock"), "w") as lock:
@@ -286,74 +258,28 @@ def _build(build: SocBuild, inputs: _Inputs, jobs: int) -> None:
         temporary = folder.with_name(f"{folder.name}.part-{os.getpid()}")
         temporary.mkdir()
         try:
-            _verilate(temporary, build, inputs, jobs)
+            description = {
+                "build_id": build.build_id,
+                "clock_hz": build.clock_hz,
+                **{key: build.parameters[key] for key in ("ram_bytes", "ram_latency", "cpu")},
+            }
+            executable = compile_simulator(
+                temporary,
+                inputs,
+                build_id=build.build_id,
+                description=json.dumps(description)[1:-1],
+                jobs=jobs,
+            )
             if _digest(inputs) != build.hardware_hash:
                 raise ToolError("the sources were edited while they were compiled", cure="build again")
             keep = temporary / "done"
             keep.mkdir()
-            shutil.copy2(temporary / "obj" / "soc_sim", keep / "soc_sim")
+            shutil.copy2(executable, keep / "soc_sim")
             facts = {**build.parameters, **inputs.parameters, "hardware_hash": build.hardware_hash}
             (keep / "parameters.json").write_text(json.dumps(facts, indent=2) + "\n")
             keep.rename(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _verilate(folder: Path, build: SocBuild, inputs: _Inputs, jobs: int) -> None:
-    description = (
-        f'"build_id": "{build.build_id}", "clock_hz": {build.clock_hz}, '
-        f'"ram_bytes": {build.parameters["ram_bytes"]}, "ram_latency": {build.parameters["ram_latency"]}, '
-        f'"cpu": "{build.parameters["cpu"]}"'
-    )
-    (folder / "description.h").write_text(f"#define SOC_DESCRIPTION {json.dumps(description)}\n")
-    command = [
-        verilator_command(),
-        *("--cc", "--exe", "--top-module", "soc_top", "--Mdir", "obj", "-o", "soc_sim"),
-        *_VERILATOR_FLAGS,
-        *("-CFLAGS", f"-std=c++17 -I{folder}"),
-        *[f"-G{name}={value}" for name, value in inputs.parameters.items()],
-        f"-GBuildId=32'h{build.build_id[:8]}",
-        str(_waivers(folder, inputs.netlist)),
-        *map(str, inputs.rtl),
-        *[str(path) for path in inputs.sim if path.suffix == ".cpp"],
-    ]
-    _run(command, folder, "Verilator")
-    make = ["make", "-C", "obj", "-f", "Vsoc_top.mk", f"-j{max(1, jobs)}", MAKE_QUIRK]
-    if inputs.train_rom is None:
-        _run([*make, *_MAKE_FLAGS], folder, "the C++ compiler")
-        return
-    _run([*make, *_with_flags("-fprofile-generate"), "LDFLAGS=-fprofile-generate"], folder, "the C++ compiler")
-    _train(folder / "obj" / "soc_sim", inputs.train_rom)
-    for pattern in ("*.o", "*.a", "*.gch", "soc_sim"):
-        for path in (folder / "obj").glob(pattern):
-            path.unlink()
-    _run([*make, *_with_flags("-fprofile-use -Wno-missing-profile")], folder, "the C++ compiler")
-
-
-def _with_flags(flags: str) -> list[str]:
-    return [f"{setting} {flags}" for setting in _MAKE_FLAGS]
-
-
-def _train(simulator: Path, rom: Path) -> None:
-    """Run the program for its profile, which is written when the simulator ends."""
-    command = [str(simulator), "--boot-rom", str(rom), "--max-cycles", str(_TRAIN_CYCLES)]
-    cure = f"a program that works for {_TRAIN_CYCLES} cycles without waiting for a byte"
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
-        try:
-            # stdin stays open: its end would be the simulator's.
-            code = process.wait(_TRAIN_TIMEOUT_S)
-        except subprocess.TimeoutExpired as error:
-            process.kill()
-            raise ToolError("the training program did not reach its cycles", where=str(rom), cure=cure) from error
-    if code != _LIMIT_EXIT:
-        raise ToolError(f"the training run ended with exit code {code}", where=str(rom), cure=cure)
-
-
-def _waivers(folder: Path, netlist: Path) -> Path:
-    """Control file that silences warnings about the third-party netlist, and about nothing else."""
-    path = folder / "netlist.vlt"
-    path.write_text(f'`verilator_config\nlint_off -file "{netlist}"\n')
-    return path
 
 
 def lint(*, cpu: str = "vexriscv", netlist: Path | None = None) -> list[str]:
@@ -379,8 +305,8 @@ def lint(*, cpu: str = "vexriscv", netlist: Path | None = None) -> list[str]:
         parameters["UartByteMode"] = byte_mode
         flags = [f"-G{name}={value}" for name, value in parameters.items()]
         command = [verilator_command(), "--lint-only", "-Wall", "--timescale", "1ns/1ps", "--top-module", "soc_top"]
-        sources = [_waivers(folder, netlist), *read_file_list(_FILE_LIST), netlist]
-        _run([*command, *flags, *map(str, sources)], folder, f"lint of soc_top {parameters}")
+        sources = [waivers(folder, netlist), *read_file_list(_FILE_LIST), netlist]
+        run_tool([*command, *flags, *map(str, sources)], folder, f"lint of soc_top {parameters}")
         done.append(f"soc_top {parameters}: clean")
     return done
 
@@ -394,7 +320,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--ram-bytes", type=int, default=DEFAULT_RAM_BYTES)
     parser.add_argument("--simd", type=int, default=2, choices=SIMD_VERSIONS, help="version of the SIMD unit, 0: none")
     parser.add_argument("--lanes", type=int, default=4, choices=LANES, help="of the streaming engine")
-    parser.add_argument("--train-rom", type=Path, help="boot ROM of a program to optimise the simulator for")
+    parser.add_argument("--pgo", action="store_true", help="compile with the profile of rtl/soc/sim/train")
+    parser.add_argument("--train-rom", type=Path, help="boot ROM of another program to take the profile of")
     options = parser.parse_args(arguments)
     try:
         if options.action == "lint":
@@ -407,6 +334,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 ram_bytes=options.ram_bytes,
                 simd=options.simd,
                 lanes=options.lanes,
+                pgo=options.pgo,
                 train_rom=options.train_rom,
             )
             print(build.path)

@@ -27,7 +27,9 @@ module soc_bus #(
 
   output logic [31:0]                   rdata_o,          // to both sides
 
+  output logic                          rom_valid_o,
   output logic [$clog2(soc_pkg::RomBytes/4)-1:0] rom_adr_o,
+  input  logic                          rom_ack_i,
   input  logic [31:0]                   rom_rdata_i,
 
   output logic                          ram_cyc_o,
@@ -102,7 +104,8 @@ module soc_bus #(
   assign io_block = adr[14:12];
   assign io_legal = in_io & owner & ~(we & (sel != 4'b1111));
 
-  assign rom_adr_o = adr[$clog2(RomBytes)-1:2];
+  assign rom_valid_o = active & in_rom & ~we;
+  assign rom_adr_o   = adr[$clog2(RomBytes)-1:2];
 
   assign ram_cyc_o   = cyc & in_ram;
   assign ram_stb_o   = stb;
@@ -129,7 +132,7 @@ module soc_bus #(
       ack     = ram_ack_i;
       rdata_o = ram_rdata_i;
     end else if (in_rom) begin
-      ack     = active & ~we;
+      ack     = rom_ack_i;
       rdata_o = rom_rdata_i;
     end else if (io_legal) begin
       ack     = active;

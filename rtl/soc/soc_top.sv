@@ -6,6 +6,8 @@ module soc_top #(
   parameter int unsigned LsuIdWidth   = 1,
   parameter int unsigned RamBytes     = 4 * 1024 * 1024,    // multiple of 4, at most 256 MiB
   parameter int unsigned RamLatency   = 0,                  // wait states per RAM access, see dual_port_ram
+  parameter bit          RomWait      = 1'b0,               // 1: one wait state per word of the boot ROM, see soc_rom
+  parameter              RomFile      = "",                 // contents of the boot ROM in synthesis
   parameter int unsigned ClockHz      = 50_000_000,
   parameter logic [31:0] BuildId      = '0,
   parameter int unsigned Simd         = 2,                  // SIMD_VERSION: 0 a custom instruction answers 0, 1 dot
@@ -55,6 +57,7 @@ module soc_top #(
   logic [63:0]      cycles;
   logic             irq_timer, irq_software, irq_uart, irq_fault;
 
+  logic                          rom_valid, rom_ack;
   logic [$clog2(RomBytes/4)-1:0] rom_adr;
   logic [31:0]                   rom_rdata;
   logic                          ram_cyc, ram_stb, ram_we, ram_ack;
@@ -211,7 +214,9 @@ module soc_top #(
     .dbus_ack_o   (dbus_ack),
     .dbus_err_o   (dbus_err),
     .rdata_o      (rdata),
+    .rom_valid_o  (rom_valid),
     .rom_adr_o    (rom_adr),
+    .rom_ack_i    (rom_ack),
     .rom_rdata_i  (rom_rdata),
     .ram_cyc_o    (ram_cyc),
     .ram_stb_o    (ram_stb),
@@ -231,8 +236,12 @@ module soc_top #(
     .fault_adr_o
   );
 
-  soc_rom #(.Bytes(RomBytes)) u_rom (
+  soc_rom #(.Bytes(RomBytes), .Wait(RomWait), .InitFile(RomFile)) u_rom (
+    .clk_i,
+    .rst_ni,
+    .valid_i (rom_valid),
     .adr_i   (rom_adr),
+    .ack_o   (rom_ack),
     .rdata_o (rom_rdata)
   );
 

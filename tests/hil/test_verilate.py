@@ -15,6 +15,7 @@ import pytest
 import serial
 
 from hil.netlist import FILLINGS, check_netlist, read_ports
+from hil.soc_compile import training_rom
 from hil.verilate import ROOT, build_soc, describe_soc, lint, vexriscv_netlist
 from mico.errors import ToolError, UsageError
 
@@ -50,6 +51,7 @@ def test_identity_follows_what_the_program_can_notice(tmp_path):
         describe_soc(simd=1),
         describe_soc(lanes=2),
         describe_soc(clock_hz=10_000_000),
+        describe_soc(pgo=True),
         describe_soc(netlist=netlist),
         describe_soc(cpu="vexiiriscv", netlist=STAND_IN),
     ]
@@ -67,6 +69,18 @@ def test_identity_follows_what_the_program_can_notice(tmp_path):
         assert (parameters["simd_version"], parameters["simd_lanes"]) == (version, 0)
     for build in builds:
         assert build.hardware_hash.startswith(build.build_id)
+
+
+def test_training_program_is_compiled_once_and_always_to_the_same_image():
+    """So the key of a build with a profile depends on sources and compilers alone."""
+    image = training_rom()
+    content, modified = image.read_bytes(), image.stat().st_mtime_ns
+    assert training_rom() == image
+    assert image.stat().st_mtime_ns == modified
+    image.unlink()
+    assert training_rom() == image
+    assert image.read_bytes() == content
+    assert content.startswith(b"@00000000")
 
 
 @pytest.mark.parametrize(

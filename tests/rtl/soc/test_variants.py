@@ -33,6 +33,6 @@ def test_wait_states_cost_cycles(compile_program, simulate):
 def test_profile_changes_no_cycle(compile_program, simulate):
     """The simulator compiled with a profile counts the cycles that the plain one counts."""
     rom = compile_program("bytes")
-    trained = build_soc(train_rom=compile_program("busy"))
+    trained = build_soc(pgo=True)
     assert trained.hardware_hash != build_soc().hardware_hash
     assert cycles_after(simulate, trained, rom, b"ccccc") == cycles_after(simulate, build_soc(), rom, b"ccccc")
