@@ -271,6 +271,7 @@ class Campaign:
                 "method": choice.method,
                 "measurement": choice.measurement,
                 "layers": [[layer.name, layer.cycles] for layer in choice.layers],
+                "counts": [[name, counts] for name, counts in bench.counts],
             },
             verify={"inputs": len(x), "mismatches": mismatches},
             wall_s=self._row(self._number)["wall_s"],

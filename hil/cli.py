@@ -151,6 +151,7 @@ def _campaign(model: str, dataset: str, out: Path, store: str, weights: Path | N
     report.save(result, out)
     show = Console(width=None if sys.stdout.isatty() else 140)  # a log has no width: let the table have its own
     show.print(report.table(result))
+    show.print(report.layers(result))
     show.print(report.summary(result))
     show.print(f"{out / 'result.json'}, {out / 'plot.png'}", highlight=False, soft_wrap=True)
     if not result.verified:

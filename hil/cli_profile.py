@@ -63,6 +63,7 @@ def profile(
     simd: Annotated[int, typer.Option(help="Kernels: 2 streaming engine, 1 dot products, 0 plain C.")] = 2,
     lanes: Annotated[int, typer.Option(help="Of the streaming engine.")] = 4,
     ram_latency: Annotated[int, typer.Option(help="Wait states of the RAM.")] = 0,
+    ram_mib: Annotated[int, typer.Option(help="RAM of the SoC in MiB.")] = RAM_BYTES >> 20,
     store: Annotated[str, typer.Option(help="SQLite file or database URL.")] = str(_STORE),
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
@@ -71,7 +72,7 @@ def profile(
 
     if simd not in (0, 1, 2):
         raise UsageError(f"no kernels {simd}", where="--simd", cure="0, 1 or 2")
-    target = SocSim(ram_bytes=RAM_BYTES, ram_latency=ram_latency, lanes=lanes)
+    target = SocSim(ram_bytes=ram_mib << 20, ram_latency=ram_latency, lanes=lanes)
     console = Console(width=None if sys.stdout.isatty() else 160)
     if kind == "model":
         _model(console, target, network, bits, simd, as_json)

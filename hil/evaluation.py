@@ -105,6 +105,7 @@ class Workbench:
         self.measured = 0
         """Measurements run, as against looked up, by this workbench."""
         self.looked_up = 0
+        self.counts: list[tuple[str, dict[str, int]]] = []
         self._open = False
 
     def close(self) -> None:
@@ -187,12 +188,17 @@ class Workbench:
         return measurement
 
     def compare(self, program: Program, model: IntegerModel, x: NDArray[np.uint8]) -> int:
-        """Flash *program* and count the inputs *x* of which any logit differs from that of *model*."""
+        """Flash *program* and count the inputs *x* of which any logit differs from that of *model*.
+
+        ``counts`` are then the profiling counters of its layers, where the target has any.
+        """
         expected = model.run(x)
 
         def work() -> NDArray[np.int32]:
             self.target.flash(program)
-            return self.target.infer(x)
+            outputs = self.target.infer(x)
+            self.counts = self.target.counts()
+            return outputs
 
         outputs = self._with_target(work).reshape(expected.shape)
         return int(np.any(outputs != expected, axis=1).sum())

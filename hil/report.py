@@ -18,11 +18,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColu
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from hil.breakdown import Breakdown, flame
 from hil.campaign import Observer
 from hil.result import Result
 from hil.store import Evaluation
 
-__all__ = ["Progress", "front", "plot", "save", "summary", "table"]
+__all__ = ["Progress", "front", "layers", "plot", "save", "summary", "table"]
 
 
 class Progress(Observer):
@@ -123,6 +124,13 @@ def summary(result: Result) -> Table:
     verified = f"{result.verify['inputs']} inputs, {result.verify['mismatches']} mismatches"
     view.add_row("on the target", verified if result.verified else f"[red]{verified}[/red]")
     return view
+
+
+def layers(result: Result) -> Table:
+    """The chosen scheme layer by layer: cycles, and what they are spent on where the target has counters."""
+    counts = {name: Breakdown.of(values) for name, values in result.best.get("counts", [])}
+    rows = [(name, cycles, counts.get(name)) for name, cycles in result.best["layers"]]
+    return flame(rows, title=f"{result.model}, {_bits(result.best['scheme'])}")
 
 
 def front(cycles: np.ndarray[Any, Any], accuracy: np.ndarray[Any, Any]) -> list[int]:

@@ -30,7 +30,7 @@ class SocSim(Target):
 
     Parameters
     ----------
-    ram_latency, cpu, ram_bytes, simd, lanes, netlist
+    ram_latency, cpu, ram_bytes, simd, lanes, netlist, pgo
         As of :func:`hil.verilate.build_soc`.
     timeout_s
         Longest wait for the simulator or the console, inferences aside.
@@ -51,6 +51,7 @@ class SocSim(Target):
         simd: int = 2,
         lanes: int = 4,
         netlist: Path | None = None,
+        pgo: bool = False,
         timeout_s: float = 20.0,
         infer_timeout_s: float = 900.0,
         max_cycles: int = 0,
@@ -61,6 +62,7 @@ class SocSim(Target):
         self.simd = simd
         self.lanes = lanes
         self.netlist = netlist
+        self.pgo = pgo
         self.timeout_s = timeout_s
         self.infer_timeout_s = infer_timeout_s
         self.max_cycles = max_cycles
@@ -192,6 +194,10 @@ class SocSim(Target):
         except MicoError as error:
             raise self._diagnosed(error) from error
 
+    def stats(self) -> dict[str, Any]:
+        """What the simulator counts since its start: cycles, seconds, cpu_seconds (hil/README.md)."""
+        return self._opened()[0].request("stats")
+
     @property
     def pid(self) -> int:
         """Process id of the simulator."""
@@ -203,7 +209,7 @@ class SocSim(Target):
         return self._build
 
     def _parameters(self) -> dict[str, Any]:
-        names = ("cpu", "ram_latency", "ram_bytes", "simd", "lanes", "netlist")
+        names = ("cpu", "ram_latency", "ram_bytes", "simd", "lanes", "netlist", "pgo")
         return {name: getattr(self, name) for name in names}
 
     def _opened(self) -> tuple[SimProcess, Port]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from matplotlib.image import imread
 from rich.console import Console
 
-from hil.report import Progress, front, plot, save, summary, table
+from hil.report import Progress, front, layers, plot, save, summary, table
 from hil.result import Result
 from hil.store import Evaluation
 from mico.errors import StoreError
@@ -81,6 +82,15 @@ def test_files_are_written_and_come_back(tmp_path: Path) -> None:
     assert Result.from_json(data) == result()
     assert Scheme.from_json(json.loads((tmp_path / "scheme.json").read_text())) == result().scheme
     assert {path.name for path in tmp_path.iterdir()} == {"result.json", "scheme.json", "plot.png"}
+
+
+def test_layers_of_the_chosen_scheme_are_shown_with_what_they_spend() -> None:
+    counts = dict.fromkeys(("engine-stall", "cfu-ops", "ibus-transfers", "ibus-wait", "dbus-reads", "dbus-wait"), 0)
+    counts |= {"cycles": 400_010, "engine-busy": 390_000, "cfu-wait": 380_000}
+    base = result()
+    best = {**base.best, "layers": [["conv", 400_000], ["glue", 100_000]], "counts": [["conv", counts]]}
+    text = shown(layers(replace(base, best=best)))
+    assert all(number in text for number in ("400,000", "100,000", "80%", "380,000", "390,000", "20,010", "500,000"))
 
 
 def test_result_json_has_the_fields_that_were_promised() -> None:

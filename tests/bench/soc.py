@@ -1,0 +1,175 @@
+"""Cycles of kernels and of LeNet-5 on the simulated SoC against their bars: ``python -m tests.bench.soc``.
+
+Writes ``build/bench/soc.json``; README.md in this folder has its keys. ``--no-synthesis`` leaves out area and clock,
+which take minutes; their bars then count as failed. Exits with 1 where a bar does.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from hil.breakdown import Breakdown, flame
+from hil.cli_profile import RAM_BYTES
+from hil.layer_models import LayerShape, parse_bits
+from hil.profile import Profiler
+from hil.store import Store
+from hil.targets.bench_target import BenchTarget
+from hil.targets.soc_sim import SocSim
+from hil.toolchain import build_program
+from mico.errors import MicoError
+from tests.hil.targets.programs import inputs, lenet5
+
+ROOT = Path(__file__).resolve().parents[2]
+OUT = ROOT / "build" / "bench" / "soc.json"
+EQUAL = ("8x8", "4x4", "2x2", "1x1")
+MHZ_LAPS = 100
+
+# Cycles published for VexiiMiCo's "high" core: dual issue, FPU, branch predictors, two-way L1 caches.
+PAPER = {
+    "source": "MiCo, VexiiRiscv with ten SIMD dot products, core 'high': matmul N=M=K=128 without requantisation; "
+    "layers with quantisation and im2col",
+    "matmul_128": {"8x8": 4_052_402, "4x4": 1_816_506, "2x2": 957_862, "1x1": 552_655},
+    "layers": {
+        "linear_1x4096x4096": {"8x8": 31_616_205, "4x4": 15_828_977, "2x2": 8_092_042, "1x1": 4_164_138},
+        "conv_28x28x1_6_k5": {"8x8": 915_173, "4x4": 769_591, "2x2": 851_768, "1x1": 596_335},
+        "conv_14x14x6_16_k5": {"8x8": 1_125_492, "4x4": 873_181, "2x2": 849_818, "1x1": 608_753},
+    },
+    "lenet5_int8_rv32imfc": 9_000_000,
+}
+
+MATMUL = LayerShape("matmul", (128, 1, 128), 128, signed=True, int32=True)
+MATMUL_REQUANT = LayerShape("matmul", (128, 1, 128), 128, signed=True)
+LAYERS = {
+    "conv_28x28x1_6_k5": LayerShape("conv", (28, 28, 1), 6, kernel=5, padding=2),
+    "conv_14x14x6_16_k5": LayerShape("conv", (14, 14, 6), 16, kernel=5),
+    "linear_1x4096x4096": LayerShape("linear", (1, 1, 4096), 4096),
+}
+
+
+def layers(target: SocSim, say: Callable[[str], None]) -> dict[str, Any]:
+    """All profiles; each is compared with Python's output before it is a number."""
+    store = Store(ROOT / "build" / "mico.sqlite")
+    with BenchTarget(target) as bench:
+        profiler = Profiler(bench, store)
+
+        def cycles(shape: LayerShape, bits: str) -> dict[str, int]:
+            found = {}
+            for pair in parse_bits(bits):
+                profile = profiler.time(shape, pair)
+                say(f"{shape} {profile.pair}: {profile.cycles:,}")
+                found[profile.pair] = profile.cycles
+            return found
+
+        return {
+            "matmul_128": cycles(MATMUL, "all"),
+            "matmul_128_requant": cycles(MATMUL_REQUANT, "all"),
+            "layers": {name: cycles(shape, "equal") for name, shape in LAYERS.items()},
+        }
+
+
+def network(target: SocSim, console: Console) -> dict[str, Any]:
+    """LeNet-5 at 8 bits: cycles, checked against Python, and how fast it is simulated."""
+    model = lenet5(8, 8)
+    x = inputs(model, 1, seed=1)
+    with target:
+        target.flash(build_program(model, simd=target.simd))
+        run = target.measure(x, laps=2, warmup=1)
+        if not np.array_equal(run.outputs, model.run(x)):
+            raise SystemExit("LeNet-5: the target computes other logits than Python")
+        counts = {name: Breakdown.of(values) for name, values in target.counts()}
+        before = target.stats()
+        target.talk(lambda link: link.infer(MHZ_LAPS, 0, 600.0))
+        after = target.stats()
+    rows = [(layer.name, layer.cycles, counts.get(layer.name)) for layer in run.layers]
+    console.print(flame(rows, title="LeNet-5, 8 bits"))
+    mhz = (after["cycles"] - before["cycles"]) / (after["cpu_seconds"] - before["cpu_seconds"]) / 1e6
+    return {
+        "lenet5_int8": run.cycles,
+        "lenet5_int8_layers": [
+            {"name": name, "cycles": own, "breakdown": None if parts is None else parts.to_json()}
+            for name, own, parts in rows
+        ],
+        "sim_mhz": round(mhz, 2),
+    }
+
+
+def synthesis(say: Callable[[str], None]) -> dict[str, Any]:
+    """Area and clock on an ECP5-45; None with the reason where the tools are not installed."""
+    from hil.synth import synthesise
+
+    say("synthesis, place and route for an ECP5-45")
+    try:
+        area = synthesise()
+    except MicoError as error:
+        return {"lut4": None, "dsp": None, "fmax_mhz": None, "synthesis_error": str(error)}
+    return {"lut4": area.lut4, "dsp": area.dsp, "fmax_mhz": area.fmax_mhz, "synthesis": vars(area)}
+
+
+def bars(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every bar: what is compared, the limit, the value, whether it holds; a value that is missing does not."""
+    matmul, measured = results["matmul_128"], results["layers"]
+    rows: list[tuple[str, float | None, str, float]] = []
+    for pair, limit in (("8x8", 400_000), ("4x4", 200_000), ("2x2", 110_000), ("1x1", 70_000)):
+        rows.append((f"matmul_128 {pair}", matmul[pair], "<=", limit))
+    for pair, share in (("8x4", 0.6), ("8x2", 0.4), ("8x1", 0.3)):
+        rows.append((f"matmul_128 {pair} of 8x8", matmul[pair] / matmul["8x8"], "<=", share))
+    gains = [PAPER["matmul_128"][pair] / matmul[pair] for pair in EQUAL]  # type: ignore[index]
+    rows.append(("matmul_128 over the paper, geometric mean", math.prod(gains) ** (1 / len(gains)), ">=", 10))
+    rows.append(("matmul_128 over the paper, least", min(gains), ">=", 5))
+    rows.append(("conv_28x28x1_6_k5 8x8", measured["conv_28x28x1_6_k5"]["8x8"], "<=", 90_000))
+    rows.append(("conv_14x14x6_16_k5 8x8", measured["conv_14x14x6_16_k5"]["8x8"], "<=", 110_000))
+    rows.append(("linear_1x4096x4096 8x8", measured["linear_1x4096x4096"]["8x8"], "<=", 5_000_000))
+    rows.append(("linear_1x4096x4096 1x1", measured["linear_1x4096x4096"]["1x1"], "<=", 900_000))
+    rows.append(("lenet5_int8", results["lenet5_int8"], "<=", 300_000))
+    rows.append(("sim_mhz", results["sim_mhz"], ">=", 3))
+    rows.append(("lut4 of an ECP5-45", results["lut4"], "<=", 43_848))
+    rows.append(("dsp of an ECP5-45", results["dsp"], "<=", 72))
+    rows.append(("fmax_mhz", results["fmax_mhz"], ">=", 50))
+    return [
+        {
+            "name": name,
+            "value": value if value is None or isinstance(value, int) else round(value, 3),
+            "bar": f"{sign} {limit:g}" if limit < 1000 else f"{sign} {limit:,}",
+            "pass": value is not None and (value <= limit if sign == "<=" else value >= limit),
+        }
+        for name, value, sign, limit in rows
+    ]
+
+
+def main(arguments: list[str]) -> int:
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    target = SocSim(ram_bytes=RAM_BYTES)
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False)
+
+    results: dict[str, Any] = {**layers(target, say), **network(target, console)}
+    if "--no-synthesis" in arguments:
+        results |= {"lut4": None, "dsp": None, "fmax_mhz": None, "synthesis_error": "left out: --no-synthesis"}
+    else:
+        results |= synthesis(say)
+    results["paper_high"] = PAPER
+    results["parameters"] = target.provenance(build_program(lenet5(8, 8), simd=target.simd)).to_json()
+    results["bars"] = bars(results)
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    OUT.write_text(json.dumps(results, indent=2) + "\n")
+    table = Table("bar", "value", "limit", "")
+    for row in results["bars"]:
+        value = "-" if row["value"] is None else f"{row['value']:,}"
+        table.add_row(row["name"], value, row["bar"], "holds" if row["pass"] else "[red]fails[/red]")
+    console.print(table)
+    say(str(OUT.relative_to(ROOT)))
+    return 0 if all(row["pass"] for row in results["bars"]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
