@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hil.harness.runner import ROOT, read_file_list
+from hil.toolchain import build_boot_rom
 from hil.verilate import LANES, SIMD_VERSIONS, vexriscv_netlist
 from mico.errors import MicoError, ToolError
 
@@ -119,9 +120,11 @@ def synthesise(*, simd: int = 2, lanes: int = 4, seed: int = 1) -> Area:
     folder.mkdir(parents=True, exist_ok=True)
     netlist = folder / "VexRiscv_FullCfu.v"
     shutil.copyfile(vexriscv_netlist(), netlist)
+    rom = folder / "boot.hex"
+    shutil.copyfile(build_boot_rom(), rom)
     sources = [str(path.relative_to(ROOT)) for path in (*read_file_list(_FILE_LIST), _TOP, netlist)]
     here = folder.relative_to(ROOT)
-    parameters = f"-G Simd={simd} -G Lanes={lanes} -G RamBytes={RAM_BYTES}"
+    parameters = f'-G Simd={simd} -G Lanes={lanes} -G RamBytes={RAM_BYTES} -G RomFile=\\"{here}/boot.hex\\"'
     script = [
         f"read_slang --threads 1 --top ecp5_top {parameters} {' '.join(sources)}",
         f"synth_ecp5 -top ecp5_top -json {here}/ecp5_top.json",

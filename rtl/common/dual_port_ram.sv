@@ -10,7 +10,7 @@
 // delay the first word of a stream, not each.
 //
 // Both ports see a write of either from the next cycle on. With Latency > 0 the Wishbone port reads a cycle before it answers,
-// and all reads are registered: block RAM. Two writes of the same byte in one cycle leave either value.
+// and all reads are registered: block RAM. Of two writes of the same byte in one cycle that of the OBI port stays.
 module dual_port_ram #(
   parameter int unsigned Bytes   = 4 * 1024 * 1024,    // multiple of 4
   parameter int unsigned Latency = 0                   // wait states per access
@@ -40,7 +40,8 @@ module dual_port_ram #(
 
   localparam logic [2:0] CtiBurst = 3'b010;
 
-  logic [31:0] mem [Bytes/4];
+  // In block RAM a read of a word that the other port writes in the same cycle has no defined value.
+  (* no_rw_check *) logic [31:0] mem [Bytes/4];
   logic        active;
 
   assign active = cyc_i & stb_i;
