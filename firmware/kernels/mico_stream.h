@@ -29,7 +29,12 @@ enum mico_stream_register {
     MICO_STREAM_OPS,
     MICO_STREAM_BUSY,
     MICO_STREAM_STALL,
-    MICO_STREAM_INFO
+    MICO_STREAM_INFO,
+    MICO_STREAM_M0,
+    MICO_STREAM_M1,
+    MICO_STREAM_M2,
+    MICO_STREAM_M3,
+    MICO_STREAM_SHIFT
 };
 
 // Fields of CONFIG
@@ -44,6 +49,8 @@ enum mico_stream_register {
 #define MICO_STREAM_BIAS       (1u << 10)
 #define MICO_STREAM_EXPAND     (1u << 11)
 #define MICO_STREAM_TAIL_ZERO  (1u << 12)
+#define MICO_STREAM_PAD_MIN    (1u << 13)
+#define MICO_STREAM_MIX        (1u << 14)
 
 #define MICO_STREAM_MAX_ELEMENTS 65536u
 #define MICO_STREAM_BUFFER_WORDS 2048u // of a lane, that generated code counts on
@@ -56,6 +63,11 @@ enum mico_stream_register {
 #define MICO_STREAM_OP_RUN         0x40
 #define MICO_STREAM_OP_WAIT        0x50
 #define MICO_STREAM_OP_RESET       0x60
+
+// funct3 of MICO_STREAM_OP_RUN, besides 0
+#define MICO_STREAM_RUN_POOL      1
+#define MICO_STREAM_RUN_POOL_KEEP 2
+#define MICO_STREAM_RUN_MAP       3
 
 #if defined(__riscv)
 
@@ -115,6 +127,21 @@ static inline uint32_t mico_stream_gather(int32_t offset, int32_t x) {
 // `weights`: mico_stream_address of the weight stream; `offset`: bits from DST_BASE.
 static inline uint32_t mico_stream_run(uint32_t weights, int32_t offset) {
     return MICO_STREAM_INSN(MICO_STREAM_OP_RUN, 0, weights, offset);
+}
+
+// Maximum over the lanes in use of each of `elements` elements, to memory; `offset`: bits from DST_BASE.
+static inline uint32_t mico_stream_pool(uint32_t elements, int32_t offset) {
+    return MICO_STREAM_INSN(MICO_STREAM_OP_RUN, MICO_STREAM_RUN_POOL, elements, offset);
+}
+
+// The same to the buffer of lane 0.
+static inline uint32_t mico_stream_pool_keep(uint32_t elements) {
+    return MICO_STREAM_INSN(MICO_STREAM_OP_RUN, MICO_STREAM_RUN_POOL_KEEP, elements, 0);
+}
+
+// Weighted sum over K terms of all lanes in use for each of `elements` elements, requantised.
+static inline uint32_t mico_stream_map(uint32_t elements, int32_t offset) {
+    return MICO_STREAM_INSN(MICO_STREAM_OP_RUN, MICO_STREAM_RUN_MAP, elements, offset);
 }
 
 // Waits until all results are in memory; answers STATUS, 0 without error.

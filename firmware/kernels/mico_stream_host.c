@@ -25,7 +25,7 @@ enum {
 
 #define MAX_LANES 4
 #define MAX_WORDS 2048
-#define REGISTERS 22
+#define REGISTERS 27
 
 static uint32_t lanes = 4, buffer_words = MAX_WORDS;
 static uint32_t buffers[MAX_LANES][MAX_WORDS];
@@ -123,8 +123,8 @@ static void fail(uint32_t code) {
 }
 
 static void set(uint32_t index, uint32_t value) {
-    static const uint8_t widths[REGISTERS] = {13, 17, 3,  32, 16, 16, 17, 32, 32, 32, 32,
-                                              31, 31, 32, 32, 16, 0,  32, 32, 32, 32, 0};
+    static const uint8_t widths[REGISTERS] = {15, 17, 3, 32, 16, 16, 17, 32, 32, 32, 32, 31, 31, 32,
+                                              32, 16, 0, 32, 32, 32, 32, 0,  31, 31, 31, 31, 6};
     if (index >= REGISTERS || !widths[index] || (uint64_t)value >> widths[index]) {
         fail(ERROR_REGISTER);
     } else {
@@ -150,6 +150,11 @@ static void put_bit(uint32_t lane, uint32_t position, uint32_t bit) {
     *word |= bit << (position & 31);
 }
 
+// A bit of padding at a place of the buffer.
+static uint32_t padding(uint32_t position) {
+    return config(13, 1) && !config(4, 1) && !config(11, 1) && position % a_bits() == a_bits() - 1;
+}
+
 static uint32_t gather_lane(uint32_t lane, uint32_t offset, uint32_t x, uint32_t d) {
     uint32_t expand = config(11, 1), position = 0;
     for (uint32_t i = 0; i < registers[MICO_STREAM_ROWS]; i++) {
@@ -160,7 +165,7 @@ static uint32_t gather_lane(uint32_t lane, uint32_t offset, uint32_t x, uint32_t
             uint64_t start = bit_address(registers[MICO_STREAM_SRC_BASE], offset) + jump +
                              (uint64_t)(int64_t)(int32_t)registers[MICO_STREAM_ROW_STRIDE] * i;
             for (uint32_t b = 0; b < registers[MICO_STREAM_LEN]; b++) {
-                uint32_t px = x + (uint32_t)jump + b, bit = 0;
+                uint32_t px = x + (uint32_t)jump + b, bit = padding(position);
                 // Unsigned: a negative place is beyond every image
                 uint32_t inside = y < registers[MICO_STREAM_HEIGHT] && px < registers[MICO_STREAM_WIDTH];
                 if (inside && !read_bit((start + b) & 0x7FFFFFFFFull, &bit)) return ERROR_SOURCE;
@@ -194,14 +199,26 @@ static int32_t element(const uint32_t *words, uint32_t index, uint32_t bits, uin
     return (int32_t)code - (code >> (bits - 1) ? 1 << bits : 0);
 }
 
-static uint32_t requantise(int32_t acc, uint32_t multiplier, uint32_t shift) {
+// The code of product * 2^-shift in the output's format.
+static uint32_t requantise(int64_t product, uint32_t shift) {
     uint32_t bits = out_bits(), is_unsigned = config(5, 2) == 1 && config(9, 1);
-    int64_t product = (int64_t)acc * (int32_t)multiplier;
     if (bits == 1 && !is_unsigned) return product < 0;
     int64_t y = (product + ((int64_t)1 << (shift - 1))) >> shift;
     int64_t low = is_unsigned ? 0 : -((int64_t)1 << (bits - 1));
     int64_t high = low + ((int64_t)1 << bits) - 1;
     return (uint32_t)(y < low ? low : y > high ? high : y);
+}
+
+// The low `bits` of `code`; 0 if one of them is outside the RAM.
+static int write_code(uint64_t position, uint32_t code, uint32_t bits) {
+    for (uint32_t i = 0; i < bits; i++)
+        if (!write_bit((position + i) & 0x7FFFFFFFFull, code >> i & 1)) return 0;
+    return 1;
+}
+
+// Zeros behind the last result up to the end of its byte, with TAIL_ZERO.
+static void write_tail(uint64_t position) {
+    for (; config(12, 1) && position & 7; position++) write_bit(position & 0x7FFFFFFFFull, 0);
 }
 
 static uint32_t run_row(uint32_t row, uint32_t *address, const uint64_t *starts) {
@@ -218,13 +235,11 @@ static uint32_t run_row(uint32_t row, uint32_t *address, const uint64_t *starts)
         for (uint32_t i = 0; i < k; i++)
             acc += (uint32_t)(element(words, i, w_bits(), 0) *
                               element(buffers[lane], i, a_bits(), config(4, 1)));
-        uint32_t code = out ? requantise((int32_t)acc, header[1], shift) : acc;
+        uint32_t code = out ? requantise((int64_t)(int32_t)acc * (int32_t)header[1], shift) : acc;
         uint64_t position = starts[lane] + (uint64_t)row * o;
-        for (uint32_t i = 0; i < o; i++)
-            if (!write_bit((position + i) & 0x7FFFFFFFFull, code >> i & 1)) return ERROR_DESTINATION;
+        if (!write_code(position, code, o)) return ERROR_DESTINATION;
         uint32_t tail = row + 1 == registers[MICO_STREAM_N] && lane + 1 == registers[MICO_STREAM_LANES_ON];
-        for (position += o; tail && config(12, 1) && position & 7; position++)
-            write_bit(position & 0x7FFFFFFFFull, 0);
+        if (tail) write_tail(position + o);
     }
     return 0;
 }
@@ -247,10 +262,85 @@ static uint32_t run(uint32_t address, uint32_t offset) {
     return error;
 }
 
+// POOL and MAP
+
+// A bit of lane 0's buffer; the others keep their value.
+static void put_bit_over(uint32_t position, uint32_t bit) {
+    uint32_t *word = &buffers[0][position / 32];
+    *word = (*word & ~(1u << position % 32)) | bit << position % 32;
+}
+
+static uint32_t check_elements(uint32_t elements) {
+    if (registers[MICO_STREAM_LANES_ON] == 0 || registers[MICO_STREAM_LANES_ON] > lanes) return ERROR_LANE;
+    if (!elements || elements > 65536 || elements * a_bits() > buffer_words * 32) return ERROR_COUNT;
+    return 0;
+}
+
+static uint32_t pool(uint32_t elements, uint32_t offset, uint32_t keep) {
+    uint32_t bits = a_bits(), is_unsigned = config(4, 1), error = check_elements(elements);
+    uint64_t start = bit_address(registers[MICO_STREAM_DST_BASE], offset);
+    if (error) return error;
+    if (!keep && start % bits) return ERROR_DESTINATION;
+    for (uint32_t e = 0; e < elements; e++) {
+        int32_t best = element(buffers[0], e, bits, is_unsigned);
+        for (uint32_t lane = 1; lane < registers[MICO_STREAM_LANES_ON]; lane++) {
+            int32_t value = element(buffers[lane], e, bits, is_unsigned);
+            if (value > best) best = value;
+        }
+        uint32_t code = bits == 1 && !is_unsigned ? best < 0 : (uint32_t)best;
+        if (!keep && !write_code(start + (uint64_t)e * bits, code, bits)) return ERROR_DESTINATION;
+        for (uint32_t i = 0; keep && i < bits; i++) // an element of all lanes before the next of lane 0
+            put_bit_over(e * bits + i, code >> i & 1);
+    }
+    if (!keep) write_tail(start + (uint64_t)elements * bits);
+    for (uint32_t i = elements * bits; keep && i % 32; i++) put_bit_over(i, 0);
+    return 0;
+}
+
+static uint32_t map(uint32_t elements, uint32_t offset) {
+    uint32_t terms = registers[MICO_STREAM_K], shift = registers[MICO_STREAM_SHIFT], o = out_bits();
+    uint64_t start = bit_address(registers[MICO_STREAM_DST_BASE], offset);
+    if (config(5, 2) == 0 || config(5, 2) == 3) return ERROR_CONFIG;
+    uint32_t error = check_elements(elements), bad = shift == 0 || shift > 62;
+    if (error || !terms) return error ? error : ERROR_COUNT;
+    if (start % o) return ERROR_DESTINATION;
+    for (uint32_t lane = 0; lane < registers[MICO_STREAM_LANES_ON]; lane++)
+        bad |= registers[MICO_STREAM_M0 + lane] == 0;
+    if (bad) return ERROR_REQUANT;
+    if ((uint64_t)terms * elements * a_bits() > buffer_words * 32ull) return ERROR_BUFFER;
+    for (uint32_t e = 0; e < elements; e++) {
+        int64_t sum = 0;
+        for (uint32_t lane = 0; lane < registers[MICO_STREAM_LANES_ON]; lane++) {
+            uint32_t is_unsigned = config(4, 1) ^ (lane > 0 && config(14, 1));
+            for (uint32_t i = 0; i < terms; i++)
+                sum += (int64_t)registers[MICO_STREAM_M0 + lane] *
+                       element(buffers[lane], i * elements + e, a_bits(), is_unsigned);
+        }
+        if (!write_code(start + (uint64_t)e * o, requantise(sum, shift), o)) return ERROR_DESTINATION;
+    }
+    write_tail(start + (uint64_t)elements * o);
+    return 0;
+}
+
+// RUN, POOL, POOL_KEEP, MAP
+static uint32_t results(uint32_t funct3, uint32_t rs1, uint32_t rs2) {
+    switch (funct3) {
+    case 0:
+        return run(rs1, rs2);
+    case MICO_STREAM_RUN_MAP:
+        return map(rs1, rs2);
+    default:
+        return pool(rs1, rs2, funct3 == MICO_STREAM_RUN_POOL_KEEP);
+    }
+}
+
 // Instructions
 
 uint32_t mico_stream_execute(uint32_t funct7, uint32_t funct3, uint32_t rs1, uint32_t rs2) {
-    uint32_t highest = funct7 == MICO_STREAM_OP_GET ? 1 : funct7 == MICO_STREAM_OP_GATHER_LANE ? 7 : 0;
+    uint32_t highest = funct7 == MICO_STREAM_OP_GET           ? 1
+                       : funct7 == MICO_STREAM_OP_GATHER_LANE ? 7
+                       : funct7 == MICO_STREAM_OP_RUN         ? 3
+                                                              : 0;
     if (funct7 == 0x70) return 0;
     if (funct7 & 15 || funct7 > 0x70 || funct3 > highest) {
         fail(ERROR_ENCODING);
@@ -280,7 +370,7 @@ uint32_t mico_stream_execute(uint32_t funct7, uint32_t funct3, uint32_t rs1, uin
         if (!error) error = gather(rs1, rs2, funct3, funct3 + 1);
         break;
     default:
-        if (!error) error = run(rs1, rs2);
+        if (!error) error = results(funct3, rs1, rs2);
     }
     if (error) fail(error);
     return ++registers[MICO_STREAM_OPS];
