@@ -112,14 +112,15 @@ def test_ram_latency_costs_cycles_and_is_told():
     assert cycles[1] > cycles[0]
 
 
-@pytest.mark.slow  # builds another simulator
-def test_a_simulator_without_the_simd_unit_refuses_simd_kernels_and_runs_plain_ones():
+@pytest.mark.slow  # builds other simulators
+@pytest.mark.parametrize("version", [0, 1])
+def test_a_simulator_refuses_kernels_of_a_later_simd_unit_and_runs_its_own(version: int):
     model = picture()
     x = inputs(model, 1, seed=7)
-    with SocSim(simd=0, timeout_s=60.0) as target:
-        with pytest.raises(FlashError, match="version of the SIMD unit"):
+    with SocSim(simd=version, timeout_s=60.0) as target:
+        with pytest.raises(FlashError, match="later version of the SIMD unit"):
             target.flash(build_program(model))
-        target.flash(build_program(model, simd=0))
+        target.flash(build_program(model, simd=version))
         assert np.array_equal(target.infer(x), model.run(x))
 
 
