@@ -41,7 +41,7 @@ int main(void) {
     show("software", seen[16 + 3]);
 
     show("nothing", REG(0x80000000u));
-    REG(0xF0004000u) = 1;
+    REG(0xF0005000u) = 1;
     while (seen[16 + 11] < 2) {
     }
     show("external", seen[16 + 11]);
