@@ -7,15 +7,25 @@ buffers, memory and answers. It knows nothing of cycles: BUSY and STALL stay 0 u
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hil.harness.packing import Words, field_bits, unpack
+from hil.harness.packing import Words, field_bits, pack, unpack
+from hil.harness.stream_isa import (
+    HIGHEST_FUNCT3,
+    RESET,
+    WIDTHS,
+    WRITABLE,
+    Config,
+    Error,
+    Op,
+    Out,
+    Register,
+    Run,
+    function_id,
+)
 from mico.errors import UsageError
-from mico.quant.scheme import BITS
 
 __all__ = [
     "Config",
@@ -23,6 +33,7 @@ __all__ = [
     "Op",
     "Out",
     "Register",
+    "Run",
     "StreamModel",
     "function_id",
 ]
@@ -30,120 +41,9 @@ __all__ = [
 MASK32 = (1 << 32) - 1
 
 
-class Op(IntEnum):
-    """funct7[6:4] of an instruction."""
-
-    SET = 0
-    GET = 1
-    GATHER = 2
-    GATHER_LANE = 3
-    RUN = 4
-    WAIT = 5
-    RESET = 6
-
-
-class Register(IntEnum):
-    """Register indices of SET and GET."""
-
-    CONFIG = 0
-    K = 1
-    LANES_ON = 2
-    SRC_BASE = 3
-    ROWS = 4
-    COLS = 5
-    LEN = 6
-    ROW_STRIDE = 7
-    COL_STRIDE = 8
-    LANE_STEP = 9
-    Y = 10
-    WIDTH = 11
-    HEIGHT = 12
-    DST_BASE = 13
-    DST_STRIDE = 14
-    N = 15
-    STATUS = 16
-    ERROR = 17
-    OPS = 18
-    BUSY = 19
-    STALL = 20
-    INFO = 21
-
-
-class Error(IntEnum):
-    """Codes of the ERROR register."""
-
-    NONE = 0
-    ENCODING = 1
-    REGISTER = 2
-    CONFIG = 3
-    LANE = 4
-    COUNT = 5
-    BUFFER = 6
-    SOURCE = 7
-    WEIGHTS = 8
-    DESTINATION = 9
-    REQUANT = 10
-
-
-class Out(IntEnum):
-    """OUT field of CONFIG."""
-
-    INT32 = 0
-    PACK = 1
-    LOGIT = 2
-
-
-_WIDTHS = {Register.CONFIG: 13, Register.K: 17, Register.LANES_ON: 3, Register.ROWS: 16, Register.COLS: 16}
-_WIDTHS |= {Register.LEN: 17, Register.WIDTH: 31, Register.HEIGHT: 31, Register.N: 16}
-_RESET = {Register.LANES_ON: 1, Register.ROWS: 1, Register.COLS: 1, Register.N: 1}
-_WRITABLE = [*range(16), Register.ERROR, Register.OPS, Register.BUSY, Register.STALL]
-
-
-def function_id(op: Op, funct3: int = 0) -> int:
-    """The 10 bits ``{funct7, funct3}`` of an instruction of the engine."""
-    return int(op) << 7 | funct3
-
-
 def _signed(value: int, bits: int = 32) -> int:
     value &= (1 << bits) - 1
     return value - (1 << bits) if value >> (bits - 1) else value
-
-
-@dataclass(frozen=True)
-class Config:
-    """The CONFIG register in names."""
-
-    a: int = 8
-    w: int = 8
-    a_unsigned: bool = False
-    out: int = Out.INT32
-    o: int = 8
-    o_unsigned: bool = False
-    bias: bool = False
-    expand: bool = False
-    tail_zero: bool = False
-
-    @property
-    def word(self) -> int:
-        """The register's value."""
-        flags = (self.a_unsigned << 4) | (self.o_unsigned << 9) | (self.bias << 10)
-        codes = BITS.index(self.a) | BITS.index(self.w) << 2 | int(self.out) << 5 | BITS.index(self.o) << 7
-        return codes | flags | self.expand << 11 | self.tail_zero << 12
-
-    @classmethod
-    def decode(cls, word: int) -> Config:
-        """Inverse of :attr:`word`."""
-        bit = [bool(word >> i & 1) for i in range(13)]
-        a, w, o = BITS[word & 3], BITS[word >> 2 & 3], BITS[word >> 7 & 3]
-        return cls(a, w, bit[4], word >> 5 & 3, o, bit[9], bit[10], bit[11], bit[12])
-
-    @property
-    def header_words(self) -> int:
-        return int(self.bias) if self.out == Out.INT32 else 3
-
-    @property
-    def out_bits(self) -> int:
-        return self.o if self.out == Out.PACK else 32
 
 
 class _Stop(Exception):  # noqa: N818 - control flow inside the model
@@ -177,7 +77,7 @@ class StreamModel:
         self._reset()
 
     def _reset(self) -> None:
-        self._registers = {r: _RESET.get(Register(r), 0) for r in _WRITABLE}
+        self._registers = {r: RESET.get(Register(r), 0) for r in WRITABLE}
 
     @property
     def error(self) -> int:
@@ -204,7 +104,7 @@ class StreamModel:
         op, funct3, rs1, rs2 = function >> 7, function & 7, rs1 & MASK32, rs2 & MASK32
         if op == 7:
             return 0
-        if funct3 > {Op.GET: 1, Op.GATHER_LANE: 7}.get(Op(op), 0):
+        if funct3 > HIGHEST_FUNCT3.get(Op(op), 0):
             self._fail(Error.ENCODING)
             return 0
         if op == Op.SET:
@@ -214,7 +114,7 @@ class StreamModel:
         elif op in (Op.GATHER, Op.GATHER_LANE):
             return self._start(lambda: self._gather(rs1, rs2, funct3 if op == Op.GATHER_LANE else None))
         elif op == Op.RUN:
-            return self._start(lambda: self._run(rs1, rs2))
+            return self._start(lambda: self._results(Run(funct3), rs1, rs2))
         elif op == Op.WAIT:
             return self.get(Register.STATUS)
         else:
@@ -224,7 +124,7 @@ class StreamModel:
     def _set(self, index: int, value: int) -> None:
         if index == Register.ERROR:
             self._registers[index] = 0
-        elif index not in self._registers or value >> _WIDTHS.get(Register(index), 32):
+        elif index not in self._registers or value >> WIDTHS.get(Register(index), 32):
             self._fail(Error.REGISTER)
         else:
             self._registers[index] = value
@@ -294,9 +194,78 @@ class StreamModel:
     def _fill(self, lane: int, string: NDArray[np.uint8]) -> None:
         if self.config.expand:
             string = np.stack([string < 2, string == 1], axis=1).astype(np.uint8).reshape(-1)
-        bits = np.concatenate([string & (string < 2), np.zeros(-len(string) % 32, dtype=np.uint8)])
+        elif self.config.pad_min and not self.config.a_unsigned:
+            a = self.config.a
+            string = np.where(string == 2, np.arange(len(string)) % a == a - 1, string).astype(np.uint8)
+        self._set_buffer(lane, string & (string < 2))
+
+    def _set_buffer(self, lane: int, string: NDArray[np.uint8]) -> None:
+        bits = np.concatenate([string, np.zeros(-len(string) % 32, dtype=np.uint8)])
         words = np.packbits(bits, bitorder="little").view(np.uint32)
         self.buffers[lane, : len(words)] = words
+
+    def _elements(self, lane: int, count: int, unsigned: bool) -> NDArray[np.int64]:
+        string = np.unpackbits(self.buffers[lane].view(np.uint8), bitorder="little")
+        return unpack(string[: count * self.config.a], self.config.a, unsigned)
+
+    def _results(self, kind: Run, rs1: int, offset: int) -> None:
+        if kind == Run.RUN:
+            self._run(rs1, offset)
+        elif kind == Run.MAP:
+            self._map(rs1, offset)
+        else:
+            self._pool(rs1, offset, kind == Run.POOL_KEEP)
+
+    def _destination(self, offset: int, bits: int) -> int:
+        start = (8 * self._registers[Register.DST_BASE] + _signed(offset)) % (1 << 35)
+        if start % bits:
+            raise _Stop(Error.DESTINATION)
+        return start
+
+    def _check_elements(self, elements: int) -> None:
+        if not 1 <= self._registers[Register.LANES_ON] <= self.lanes:
+            raise _Stop(Error.LANE)
+        if not 1 <= elements <= 1 << 16 or elements * self.config.a > self.buffers.shape[1] * 32:
+            raise _Stop(Error.COUNT)
+
+    def _pool(self, elements: int, offset: int, keep: bool) -> None:
+        config = self.config
+        self._check_elements(elements)
+        start = 0 if keep else self._destination(offset, config.a)
+        lanes = range(self._registers[Register.LANES_ON])
+        highest = np.max([self._elements(lane, elements, config.a_unsigned) for lane in lanes], axis=0)
+        string = pack(highest, config.a, binary=not config.a_unsigned)
+        if keep:
+            self._set_buffer(0, string)
+        else:
+            self._write_string(start, string)
+
+    def _map(self, elements: int, offset: int) -> None:
+        r, config = self._registers, self.config
+        k, lanes, shift = r[Register.K], r[Register.LANES_ON], r[Register.SHIFT]
+        if config.out not in (Out.PACK, Out.LOGIT):
+            raise _Stop(Error.CONFIG)
+        self._check_elements(elements)
+        if not k:
+            raise _Stop(Error.COUNT)
+        start = self._destination(offset, config.out_bits)
+        multipliers = [r[Register.M0 + lane] for lane in range(lanes)]
+        if 0 in multipliers or not 1 <= shift <= 62:
+            raise _Stop(Error.REQUANT)
+        if k * elements * config.a > self.buffers.shape[1] * 32:
+            raise _Stop(Error.BUFFER)
+        sums = self.sums(elements)
+        codes = np.array([self._requant(int(value), 1, shift) for value in sums], dtype=np.int64)
+        self._write_string(start, field_bits(codes, config.out_bits))
+
+    def sums(self, elements: int) -> NDArray[np.int64]:
+        """What MAP requantises, ``(elements,)``, with the buffers and registers as they are."""
+        r, config = self._registers, self.config
+        total = np.zeros(elements, dtype=np.int64)
+        for lane in range(r[Register.LANES_ON]):
+            x = self._elements(lane, r[Register.K] * elements, config.a_unsigned ^ (config.mix and lane > 0))
+            total += x.reshape(-1, elements).sum(axis=0) * r[Register.M0 + lane]
+        return total
 
     def _run(self, address: int, offset: int) -> None:
         r, config = self._registers, self.config
@@ -356,11 +325,18 @@ class StreamModel:
         return min(max((product + (1 << (shift - 1))) >> shift, low), high)
 
     def _write_bits(self, address: int, code: int, count: int) -> None:
+        self._write(address, field_bits(np.array([code], dtype=np.int64), count))
+
+    def _write_string(self, address: int, string: NDArray[np.uint8]) -> None:
+        tail = -(address + len(string)) % 8 if self.config.tail_zero else 0
+        self._write(address, np.concatenate([string, np.zeros(tail, dtype=np.uint8)]))
+
+    def _write(self, address: int, string: NDArray[np.uint8]) -> None:
         first = (address >> 3) - self.ram_base
-        last = ((address + count - 1) >> 3) + 1 - self.ram_base
+        last = ((address + len(string) - 1) >> 3) + 1 - self.ram_base
         if first < 0 or last > len(self.memory):
             raise _Stop(Error.DESTINATION)
         bits = np.unpackbits(self.memory[first:last], bitorder="little")
         start = address & 7
-        bits[start : start + count] = field_bits(np.array([code], dtype=np.int64), count)
+        bits[start : start + len(string)] = string
         self.memory[first:last] = np.packbits(bits, bitorder="little")

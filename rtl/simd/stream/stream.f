@@ -8,4 +8,5 @@ stream_lane.sv
 stream_run.sv
 stream_requant.sv
 stream_pack.sv
+stream_pool.sv
 stream_engine.sv

@@ -1,4 +1,4 @@
-// The streaming engine: lane buffers filled by GATHER, weights streamed past them by RUN. README.md is the contract.
+// The streaming engine: lane buffers filled by GATHER, weights streamed past them by RUN, maxima by POOL, sums by MAP. README.md is the contract.
 module stream_engine
   import stream_pkg::*;
 #(
@@ -43,7 +43,10 @@ module stream_engine
   logic [15:0] rows, cols, n;
   logic [30:0] width, height;
 
-  logic        gather_start, gather_single, run_start, peek;
+  logic [30:0] m [4];
+  logic [5:0]  shift;
+
+  logic        gather_start, gather_single, run_start, run_map, pool_start, pool_keep, peek;
   logic [2:0]  gather_lane;
   logic [31:0] peek_data [Lanes];
   logic [1:0]  peek_bank_q;
@@ -57,14 +60,23 @@ module stream_engine
   logic [29:0] wr_addr;
   logic [31:0] wr_data, wr_mask;
 
-  logic                        gather_busy, gather_rd_valid, gather_pop, buf_we;
+  logic                        gather_busy, gather_rd_valid, gather_pop, gather_we, buf_we;
   logic [29:0]                 gather_rd_addr;
-  logic [2:0]                  buf_lane;
-  logic [$clog2(BufWords)-1:0] buf_word;
-  logic [31:0]                 buf_data;
+  logic [2:0]                  gather_buf_lane, buf_lane;
+  logic [$clog2(BufWords)-1:0] gather_word, pool_word, buf_word;
+  logic [31:0]                 gather_data, pool_data, buf_data;
+
+  logic                        pool_busy, pool_wait_q, pool_fail, pool_read, pool_we, pool_wr_valid, pool_wr_partial;
+  logic [RowW-1:0]             pool_row;
+  logic [1:0]                  pool_bank;
+  logic [29:0]                 pool_wr_addr, pack_wr_addr;
+  logic [31:0]                 pool_wr_data, pool_wr_mask, pack_wr_data, pack_wr_mask;
+  logic                        pack_wr_valid, pack_wr_partial;
 
   logic            run_busy_q, run_active, run_rd_valid, run_pop, starving, abort_q, run_fail;
   logic [29:0]     run_rd_addr;
+  logic            map;                             // the RUN is a MAP
+  width_e          w;
   logic            read, select, dot, acc, first, place, last_sent, result, result_last;
   logic [RowW-1:0] row;
   logic [4:0]      part;
@@ -93,6 +105,9 @@ module stream_engine
     .gather_single_o (gather_single),
     .gather_lane_o   (gather_lane),
     .run_start_o     (run_start),
+    .map_o           (run_map),
+    .pool_start_o    (pool_start),
+    .pool_keep_o     (pool_keep),
     .peek_o          (peek),
     .peek_data_i     (peek_data),
     .config_o        (config_set),
@@ -110,7 +125,9 @@ module stream_engine
     .height_o        (height),
     .dst_base_o      (dst_base),
     .dst_stride_o    (dst_stride),
-    .n_o             (n)
+    .n_o             (n),
+    .m_o             (m),
+    .shift_o         (shift)
   );
 
   assign rd_valid = gather_rd_valid | run_rd_valid;
@@ -162,6 +179,7 @@ module stream_engine
     .busy_o       (gather_busy),
     .error_o      (gather_error),
     .expand_i     (config_set.expand),
+    .padding_i    (min_pattern(config_set.a, config_set.a_unsigned | ~config_set.pad_min)),
     .lanes_on_i   (lanes_on),
     .src_base_i   (src_base),
     .rows_i       (rows),
@@ -181,10 +199,10 @@ module stream_engine
     .data_i       (data),
     .data_pop_o   (gather_pop),
     .port_idle_i  (port_idle),
-    .buf_we_o     (buf_we),
-    .buf_lane_o   (buf_lane),
-    .buf_word_o   (buf_word),
-    .buf_data_o   (buf_data)
+    .buf_we_o     (gather_we),
+    .buf_lane_o   (gather_buf_lane),
+    .buf_word_o   (gather_word),
+    .buf_data_o   (gather_data)
   );
 
   stream_run #(
@@ -193,11 +211,15 @@ module stream_engine
     .clk_i,
     .rst_ni,
     .start_i         (run_start),
+    .map_i           (run_map),
+    .elements_i      (cmd_inputs_0_i[16:0]),
     .addr_i          (cmd_inputs_0_i[31:2]),
     .abort_i         (abort_q),
     .active_o        (run_active),
     .error_o         (sequencer_error),
     .starving_o      (starving),
+    .map_o           (map),
+    .w_o             (w),
     .out_i           (config_set.out),
     .has_bias_i      (config_set.bias),
     .w_i             (config_set.w),
@@ -232,6 +254,15 @@ module stream_engine
   logic [31:0] sum [Lanes];
   always_ff @(posedge clk_i) if (peek) peek_bank_q <= cmd_inputs_0_i[1:0];
 
+  logic [1:0]      bank;                            // of the word that PEEK or POOL takes
+  logic [RowW-1:0] read_row;
+  assign bank     = pool_busy ? pool_bank : peek_bank_q;
+  assign read_row = pool_busy ? pool_row : peek ? cmd_inputs_0_i[2+:RowW] : row;
+  assign buf_we   = gather_we | pool_we;
+  assign buf_lane = pool_busy ? 3'd0 : gather_buf_lane;
+  assign buf_word = pool_busy ? pool_word : gather_word;
+  assign buf_data = pool_busy ? pool_data : gather_data;
+
   for (genvar i = 0; i < int'(Lanes); i++) begin : gen_lane
     logic         on;
     logic [127:0] buf_row;
@@ -244,12 +275,12 @@ module stream_engine
       .we_i         (buf_we & (buf_lane == 3'(i))),
       .waddr_i      (buf_word),
       .wdata_i      (buf_data),
-      .re_i         ((read & on) | peek),
-      .raddr_i      (peek ? cmd_inputs_0_i[2+:RowW] : row),
+      .re_i         (((read | pool_read) & on) | peek),
+      .raddr_i      (read_row),
       .row_o        (buf_row),
       .a_width_i    (config_set.a),
-      .a_unsigned_i (config_set.a_unsigned),
-      .w_width_i    (config_set.w),
+      .a_unsigned_i (config_set.a_unsigned ^ (map & config_set.mix & (i != 0))),
+      .w_width_i    (w),
       .select_i     (select & on),
       .part_i       (part),
       .dot_i        (dot & on),
@@ -261,7 +292,7 @@ module stream_engine
       .sum_o        (sum[i])
     );
 
-    assign peek_data[i] = buf_row[{peek_bank_q, 5'b0}+:32];
+    assign peek_data[i] = buf_row[{bank, 5'b0}+:32];
   end
 
   // Results of up to two rows wait here, the lanes' one after the other leave for the requantiser.
@@ -316,7 +347,9 @@ module stream_engine
     end
   end
 
-  assign wide = config_set.out != OutPack;
+  logic [34:0] origin;                              // bit address of the first result
+  assign origin = {dst_base, 3'b000} + 35'($signed(cmd_inputs_1_i));
+  assign wide   = config_set.out != OutPack;
 
   stream_requant u_requant (
     .clk_i,
@@ -328,9 +361,11 @@ module stream_engine
     .wide_i       (wide),
     .valid_i      (held_q != '0),
     .acc_i        (acc_out),
-    .multiplier_i (acc_header_q[out_q].multiplier),
-    .shift_i      (acc_header_q[out_q].shift),
-    .lane_i       (lane_q),
+    .add_i        (map & (lane_q != 3'd0)),
+    .more_i       (map & (lane_q != lanes_on - 3'd1)),
+    .multiplier_i (map ? {1'b0, m[lane_q[1:0]]} : acc_header_q[out_q].multiplier),
+    .shift_i      (map ? shift : acc_header_q[out_q].shift),
+    .lane_i       (map ? 3'd0 : lane_q),
     .last_i       (acc_last_q[out_q]),
     .valid_o      (code_valid),
     .code_o       (code),
@@ -345,24 +380,61 @@ module stream_engine
     .clk_i,
     .rst_ni,
     .start_i      (run_start),
-    .origin_i     ({dst_base, 3'b000} + 35'($signed(cmd_inputs_1_i))),
+    .origin_i     (origin),
     .stride_i     (dst_stride),
     .ready_o      (pack_ready),
     .o_i          (config_set.o),
     .wide_i       (wide),
-    .tail_zero_i  (config_set.tail_zero & (code_lane == lanes_on - 3'd1)),
+    .tail_zero_i  (config_set.tail_zero & (map | (code_lane == lanes_on - 3'd1))),
     .valid_i      (code_valid & ~abort_q),
     .code_i       (code),
     .lane_i       (code_lane),
     .last_i       (code_last),
     .taken_o      (code_taken),
-    .wr_valid_o   (wr_valid),
-    .wr_ready_i   (wr_ready),
-    .wr_addr_o    (wr_addr),
-    .wr_data_o    (wr_data),
-    .wr_mask_o    (wr_mask),
-    .wr_partial_o (wr_partial)
+    .wr_valid_o   (pack_wr_valid),
+    .wr_ready_i   (wr_ready & ~pool_busy),
+    .wr_addr_o    (pack_wr_addr),
+    .wr_data_o    (pack_wr_data),
+    .wr_mask_o    (pack_wr_mask),
+    .wr_partial_o (pack_wr_partial)
   );
+
+  stream_pool #(
+    .Lanes    (Lanes),
+    .BufWords (BufWords)
+  ) u_pool (
+    .clk_i,
+    .rst_ni,
+    .start_i      (pool_start),
+    .keep_i       (pool_keep),
+    .elements_i   (cmd_inputs_0_i[16:0]),
+    .origin_i     (origin),
+    .abort_i      (pool_fail),
+    .busy_o       (pool_busy),
+    .a_i          (config_set.a),
+    .a_unsigned_i (config_set.a_unsigned),
+    .tail_zero_i  (config_set.tail_zero),
+    .lanes_on_i   (lanes_on),
+    .read_o       (pool_read),
+    .row_o        (pool_row),
+    .bank_o       (pool_bank),
+    .words_i      (peek_data),
+    .buf_we_o     (pool_we),
+    .buf_word_o   (pool_word),
+    .buf_data_o   (pool_data),
+    .wr_valid_o   (pool_wr_valid),
+    .wr_ready_i   (wr_ready),
+    .wr_addr_o    (pool_wr_addr),
+    .wr_data_o    (pool_wr_data),
+    .wr_mask_o    (pool_wr_mask),
+    .wr_partial_o (pool_wr_partial)
+  );
+
+  assign wr_valid   = pool_busy ? pool_wr_valid : pack_wr_valid;
+  assign wr_addr    = pool_busy ? pool_wr_addr : pack_wr_addr;
+  assign wr_data    = pool_busy ? pool_wr_data : pack_wr_data;
+  assign wr_mask    = pool_busy ? pool_wr_mask : pack_wr_mask;
+  assign wr_partial = pool_busy ? pool_wr_partial : pack_wr_partial;
 
   // An error stops a RUN: answers in flight come in and are dropped, then it is idle.
   always_comb begin
@@ -372,14 +444,21 @@ module stream_engine
       if (run_error == ErrNone && wr_bad) run_error = ErrDestination;
     end
   end
-  assign run_fail = run_error != ErrNone;
-  assign error    = run_fail ? run_error : gather_error;
+  assign run_fail  = run_error != ErrNone;
+  assign pool_fail = pool_busy & wr_bad;
+  always_comb begin
+    error = gather_error;
+    if (run_fail)  error = run_error;
+    if (pool_fail) error = ErrDestination;
+  end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      run_busy_q <= 1'b0;
-      abort_q    <= 1'b0;
+      run_busy_q  <= 1'b0;
+      abort_q     <= 1'b0;
+      pool_wait_q <= 1'b0;
     end else begin
+      pool_wait_q <= pool_start | pool_busy | (pool_wait_q & ~port_idle);
       if (run_start) run_busy_q <= 1'b1;
       else if (!run_active && rows_out_q == '0 && !requant_busy && port_idle && !run_fail) run_busy_q <= 1'b0;
       if (run_fail) abort_q <= 1'b1;
@@ -387,7 +466,7 @@ module stream_engine
     end
   end
 
-  assign busy_o  = gather_busy | run_busy_q;
+  assign busy_o  = gather_busy | run_busy_q | pool_wait_q;
   assign stall_o = busy_o & ((mem_req_o & ~mem_gnt_i) | (run_busy_q & starving));
 
 endmodule

@@ -19,6 +19,7 @@ module stream_gather
   output error_e      error_o,
 
   input  logic        expand_i,
+  input  logic [31:0] padding_i,                    // a word of padding, the same at every element
   input  logic [2:0]  lanes_on_i,
   input  logic [31:0] src_base_i,
   input  logic [15:0] rows_i,
@@ -212,7 +213,7 @@ module stream_gather
 
   assign turn     = fill_q - chunk.low;
   assign fill_end = {1'b0, fill_q} + chunk.count;
-  assign rotated  = chunk.zero ? '0 : (data_i << turn) | (data_i >> (6'd32 - {1'b0, turn}));
+  assign rotated  = chunk.zero ? padding_i : (data_i << turn) | (data_i >> (6'd32 - {1'b0, turn}));
   always_comb begin
     filled = current_q | (rotated & low_bits(fill_end[5] ? 6'd32 : fill_end) & ~low_bits({1'b0, fill_q}));
     over   = rotated & low_bits({1'b0, fill_end[4:0]});

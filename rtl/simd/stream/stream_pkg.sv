@@ -13,6 +13,14 @@ package stream_pkg;
     OpReserved   = 3'd7
   } op_e;
 
+  // funct3 of OpRun
+  typedef enum logic [2:0] {
+    RunRun      = 3'd0,
+    RunPool     = 3'd1,
+    RunPoolKeep = 3'd2,
+    RunMap      = 3'd3
+  } run_e;
+
   typedef enum logic [4:0] {
     RegConfig    = 5'd0,
     RegK         = 5'd1,
@@ -35,7 +43,12 @@ package stream_pkg;
     RegOps       = 5'd18,
     RegBusy      = 5'd19,
     RegStall     = 5'd20,
-    RegInfo      = 5'd21
+    RegInfo      = 5'd21,
+    RegM0        = 5'd22,
+    RegM1        = 5'd23,
+    RegM2        = 5'd24,
+    RegM3        = 5'd25,
+    RegShift     = 5'd26
   } register_e;
 
   typedef enum logic [3:0] {
@@ -68,6 +81,8 @@ package stream_pkg;
   } out_e;
 
   typedef struct packed {
+    logic   mix;
+    logic   pad_min;
     logic   tail_zero;
     logic   expand;
     logic   bias;
@@ -89,6 +104,17 @@ package stream_pkg;
   // The lowest n bits; n up to 32.
   function automatic logic [31:0] low_bits(logic [5:0] n);
     return n[5] ? '1 : ~(32'hFFFF_FFFF << n[4:0]);
+  endfunction
+
+  // 32 bits of elements with the least value of their width, two's complement; none where they are unsigned.
+  function automatic logic [31:0] min_pattern(width_e width, logic is_unsigned);
+    if (is_unsigned) return '0;
+    unique case (width)
+      Width8:  return 32'h8080_8080;
+      Width4:  return 32'h8888_8888;
+      Width2:  return 32'hAAAA_AAAA;
+      default: return 32'hFFFF_FFFF;
+    endcase
   endfunction
 
 endpackage

@@ -23,7 +23,10 @@ module stream_regs
   output logic               gather_start_o,
   output logic               gather_single_o,     // one lane only:
   output logic [2:0]         gather_lane_o,
-  output logic               run_start_o,
+  output logic               run_start_o,         // RUN or MAP:
+  output logic               map_o,
+  output logic               pool_start_o,        // POOL or POOL_KEEP:
+  output logic               pool_keep_o,
   output logic               peek_o,              // read the lane buffers at the address in inputs_0
   input  logic [31:0]        peek_data_i [Lanes], // a cycle later
 
@@ -42,22 +45,27 @@ module stream_regs
   output logic [30:0]        height_o,
   output logic [31:0]        dst_base_o,
   output logic [31:0]        dst_stride_o,
-  output logic [15:0]        n_o
+  output logic [15:0]        n_o,
+  output logic [30:0]        m_o [4],
+  output logic [5:0]         shift_o
 );
 
   op_e         op;
   register_e   index;
-  logic        legal, idle, ready, fire, set, fits, peek_q;
+  logic        legal, idle, ready, fire, set, fits, peek_q, peek_hit;
+  logic [$clog2(BufWords)-1:0] peek_word_q;
   logic [31:0] value, status, ops_q, busy_q, stall_q;
-  error_e      error_q, error_d, gather_error, run_error, peek_error;
+  error_e      error_q, error_d, gather_error, run_error, start_error, peek_error;
+  run_e        run_kind;
   config_t     config_q;
 
   logic [2:0] funct3;
-  assign op     = op_e'(cmd_function_id_i[9:7]);
-  assign funct3 = cmd_function_id_i[2:0];
-  assign value  = cmd_inputs_0_i;
-  assign index  = register_e'(cmd_inputs_1_i[4:0]);
-  assign idle   = ~busy_i;
+  assign op       = op_e'(cmd_function_id_i[9:7]);
+  assign funct3   = cmd_function_id_i[2:0];
+  assign run_kind = run_e'(funct3);
+  assign value    = cmd_inputs_0_i;
+  assign index    = register_e'(cmd_inputs_1_i[4:0]);
+  assign idle     = ~busy_i;
 
   always_comb begin
     legal = funct3 == 3'd0;
@@ -65,9 +73,10 @@ module stream_regs
     unique case (op)
       OpGet: begin
         legal = funct3 <= 3'd1;
-        ready = funct3[0] ? idle & (peek_q | (peek_error != ErrNone)) : 1'b1;
+        ready = funct3[0] ? idle & (peek_hit | (peek_error != ErrNone)) : 1'b1;
       end
       OpGatherLane: legal = 1'b1;
+      OpRun:        legal = funct3 <= 3'd3;
       OpReserved: begin
         legal = 1'b1;
         ready = 1'b1;
@@ -83,21 +92,37 @@ module stream_regs
   assign fire        = cmd_valid_i & rsp_ready_i & ready;
   assign set         = fire & legal & (op == OpSet);
 
-  // PEEK: the buffer is read in one cycle and answers in the next.
+  // PEEK: the buffer is read in one cycle and answers in the next. A PEEK that was withdrawn may have left another word.
   assign peek_error = 32'(cmd_inputs_1_i) >= Lanes || cmd_inputs_0_i >= BufWords ? ErrLane : ErrNone;
-  assign peek_o     = cmd_valid_i & idle & ~peek_q & (op == OpGet) & (funct3 == 3'd1);
+  assign peek_hit   = peek_q & (peek_word_q == cmd_inputs_0_i[$clog2(BufWords)-1:0]);
+  assign peek_o     = cmd_valid_i & idle & ~peek_hit & (op == OpGet) & (funct3 == 3'd1);
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) peek_q <= 1'b0;
     else         peek_q <= cmd_valid_i & ~fire & (peek_o | peek_q);
   end
+  always_ff @(posedge clk_i) if (peek_o) peek_word_q <= cmd_inputs_0_i[$clog2(BufWords)-1:0];
 
   // Checks of settings before an operation starts
   localparam int unsigned BufBits = 32 * BufWords;
+  logic       gathers;
   logic [4:0] dst_low, out_mask;
-  logic       lanes_bad;
+  logic       lanes_bad, elements_bad, dst_bad, requant_bad, pooling;
+  assign gathers   = (op == OpGather) | (op == OpGatherLane);
   assign lanes_bad = lanes_on_o == 3'd0 || 32'(lanes_on_o) > Lanes;
   assign dst_low   = cmd_inputs_1_i[4:0] + {dst_base_o[1:0], 3'b0};
-  assign out_mask  = config_q.out == OutPack ? 5'(5'd7 >> config_q.o) : 5'd31;
+  assign pooling   = (run_kind == RunPool) | (run_kind == RunPoolKeep);
+  assign dst_bad   = (dst_low & out_mask) != '0;
+  // value is the number of elements of POOL and MAP
+  assign elements_bad = value == '0 || value[31:17] != '0 || (20'(value[16:0]) << (2'd3 - config_q.a)) > 20'(BufBits);
+  always_comb begin
+    out_mask = 5'd31;
+    if (pooling)                        out_mask = 5'(5'd7 >> config_q.a);
+    else if (config_q.out == OutPack)   out_mask = 5'(5'd7 >> config_q.o);
+  end
+  always_comb begin
+    requant_bad = shift_o == 6'd0 || shift_o == 6'd63;
+    for (int unsigned i = 0; i < 4; i++) if (3'(i) < lanes_on_o && m_o[i] == '0) requant_bad = 1'b1;
+  end
 
   always_comb begin
     gather_error = ErrNone;
@@ -109,26 +134,44 @@ module stream_regs
     else if (lanes_bad)                                          run_error = ErrLane;
     else if (k_o == '0 || n_o == '0 || (20'(k_o) << (2'd3 - config_q.a)) > 20'(BufBits)) run_error = ErrCount;
     else if (value[1:0] != '0)                                   run_error = ErrWeights;
-    else if ((dst_low & out_mask) != '0 || (lanes_on_o != 3'd1 && (dst_stride_o[4:0] & out_mask) != '0)) begin
+    else if (dst_bad || (lanes_on_o != 3'd1 && (dst_stride_o[4:0] & out_mask) != '0)) begin
       run_error = ErrDestination;
     end
+    if (run_kind == RunMap) begin
+      run_error = ErrNone;
+      if (config_q.out == OutInt32 || config_q.out == OutIllegal) run_error = ErrConfig;
+      else if (lanes_bad)                                         run_error = ErrLane;
+      else if (elements_bad || k_o == '0)                         run_error = ErrCount;
+      else if (dst_bad)                                           run_error = ErrDestination;
+      else if (requant_bad)                                       run_error = ErrRequant;
+    end
+    if (pooling) begin
+      run_error = ErrNone;
+      if (lanes_bad)                               run_error = ErrLane;
+      else if (elements_bad)                       run_error = ErrCount;
+      else if (dst_bad && run_kind == RunPool)     run_error = ErrDestination;
+    end
+    start_error = gathers ? gather_error : run_error;
   end
 
-  logic counted, gathers;
-  assign gathers         = (op == OpGather) | (op == OpGatherLane);
+  logic counted;
   assign counted         = fire & legal & (gathers | (op == OpRun));
   assign gather_start_o  = counted & gathers & (gather_error == ErrNone) & (error_q == ErrNone);
   assign gather_single_o = op == OpGatherLane;
   assign gather_lane_o   = funct3;
-  assign run_start_o     = counted & (op == OpRun) & (run_error == ErrNone) & (error_q == ErrNone);
+  assign run_start_o     = counted & (op == OpRun) & ~pooling & (run_error == ErrNone) & (error_q == ErrNone);
+  assign map_o           = run_kind == RunMap;
+  assign pool_start_o    = counted & (op == OpRun) & pooling & (run_error == ErrNone) & (error_q == ErrNone);
+  assign pool_keep_o     = run_kind == RunPoolKeep;
 
   always_comb begin
     unique case (index)
-      RegConfig:              fits = value[31:13] == '0;
+      RegConfig:              fits = value[31:15] == '0;
       RegK, RegLen:           fits = value[31:17] == '0;
       RegLanesOn:             fits = value[31:3] == '0;
       RegRows, RegCols, RegN: fits = value[31:16] == '0;
-      RegWidth, RegHeight:    fits = ~value[31];
+      RegShift:               fits = value[31:6] == '0;
+      RegWidth, RegHeight, RegM0, RegM1, RegM2, RegM3: fits = ~value[31];
       RegSrcBase, RegRowStride, RegColStride, RegLaneStep, RegY, RegDstBase, RegDstStride, RegError, RegOps, RegBusy,
       RegStall:               fits = 1'b1;
       default:                fits = 1'b0;
@@ -143,7 +186,7 @@ module stream_regs
       else if (fire) begin
         if (!legal)                                   error_d = ErrEncoding;
         else if (set && !fits)                        error_d = ErrRegister;
-        else if (counted)                             error_d = gathers ? gather_error : run_error;
+        else if (counted)                             error_d = start_error;
         else if (op == OpGet && funct3[0])            error_d = peek_error;
       end
     end
@@ -193,6 +236,8 @@ module stream_regs
       dst_base_o   <= '0;
       dst_stride_o <= '0;
       n_o          <= 16'd1;
+      m_o          <= '{default: '0};
+      shift_o      <= '0;
     end else if (fire && legal && op == OpReset) begin
       config_q     <= '0;
       k_o          <= '0;
@@ -210,9 +255,11 @@ module stream_regs
       dst_base_o   <= '0;
       dst_stride_o <= '0;
       n_o          <= 16'd1;
+      m_o          <= '{default: '0};
+      shift_o      <= '0;
     end else if (set && fits) begin
       unique case (index)
-        RegConfig:    config_q     <= config_t'(value[12:0]);
+        RegConfig:    config_q     <= config_t'(value[14:0]);
         RegK:         k_o          <= value[16:0];
         RegLanesOn:   lanes_on_o   <= value[2:0];
         RegSrcBase:   src_base_o   <= value;
@@ -228,6 +275,11 @@ module stream_regs
         RegDstBase:   dst_base_o   <= value;
         RegDstStride: dst_stride_o <= value;
         RegN:         n_o          <= value[15:0];
+        RegM0:        m_o[0]       <= value[30:0];
+        RegM1:        m_o[1]       <= value[30:0];
+        RegM2:        m_o[2]       <= value[30:0];
+        RegM3:        m_o[3]       <= value[30:0];
+        RegShift:     shift_o      <= value[5:0];
         default: ;
       endcase
     end
@@ -262,6 +314,11 @@ module stream_regs
       RegOps:       get = ops_q;
       RegBusy:      get = busy_q;
       RegStall:     get = stall_q;
+      RegM0:        get = 32'(m_o[0]);
+      RegM1:        get = 32'(m_o[1]);
+      RegM2:        get = 32'(m_o[2]);
+      RegM3:        get = 32'(m_o[3]);
+      RegShift:     get = 32'(shift_o);
       RegInfo:      get = {16'(BufWords), 8'(Lanes), 8'd2};
       default:      get = '0;
     endcase

@@ -1,4 +1,4 @@
-// Requantiser: y = clamp((acc * m + 2^(s-1)) >> s), one result a cycle, four stages that advance together.
+// Requantiser: y = clamp((acc * m + 2^(s-1)) >> s), or of a sum of acc * m; one product a cycle, four stages that advance together.
 module stream_requant
   import stream_pkg::*;
 (
@@ -11,6 +11,8 @@ module stream_requant
   input  logic        o_unsigned_i,
   input  logic        wide_i,            // result is an int32, whatever o_i
   input  logic        valid_i,
+  input  logic        add_i,             // add the product to the one before it,
+  input  logic        more_i,            // and it to the next: no result yet
   input  logic [31:0] acc_i,
   input  logic [31:0] multiplier_i,      // 1..2^31-1
   input  logic [5:0]  shift_i,           // 1..62
@@ -35,6 +37,7 @@ module stream_requant
   logic signed [62:0] shifted_q;
   logic [5:0]         shift_q [2];
   logic [3:0]         valid_q;
+  logic               add_q, more_q;
   logic [2:0]         lane_q [4];
   logic [3:0]         last_q;
   logic [31:0]        code_q, code;
@@ -56,9 +59,11 @@ module stream_requant
         hl_q       <= 33'(acc_high * mult_low);
         hh_q       <= 32'(acc_high * mult_high);
         shift_q[0] <= shift_i;
+        add_q      <= add_i;
+        more_q     <= more_i;
       end
       if (valid_q[0]) begin
-        product_q  <= product;
+        product_q  <= product + (add_q ? product_q : '0);
         shift_q[1] <= shift_q[0];
       end
       if (valid_q[1]) shifted_q <= product_q >>> (shift_q[1] - 6'd1);
@@ -71,7 +76,7 @@ module stream_requant
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni)        valid_q <= '0;
     else if (flush_i)   valid_q <= '0;
-    else if (advance_i) valid_q <= {valid_q[2:0], valid_i};
+    else if (advance_i) valid_q <= {valid_q[2:1], valid_q[0] & ~more_q, valid_i};
   end
 
   // Stage 4: round half up, clamp, cut to the width

@@ -1,4 +1,5 @@
 // RUN: fetches the weight stream, takes headers out of it, and sends steps through the lanes.
+// MAP is a RUN without a stream: a row an element of the result, a step a term of its sum, under a weight of 1.
 // A row's last step waits until there is a place for its results, so the lanes themselves never stall.
 module stream_run
   import stream_pkg::*;
@@ -9,11 +10,15 @@ module stream_run
   input  logic                        rst_ni,
 
   input  logic                        start_i,
+  input  logic                        map_i,           // at the start: MAP,
+  input  logic [16:0]                 elements_i,      // of so many elements
   input  logic [29:0]                 addr_i,          // of the weight stream, in words
   input  logic                        abort_i,         // stop: an error further down
   output logic                        active_o,        // rows are still to be fetched or stepped, or steps are in the lanes
   output error_e                      error_o,
   output logic                        starving_o,      // a word is wanted and none is there
+  output logic                        map_o,           // what is under way is a MAP
+  output width_e                      w_o,             // width of weights_o
 
   input  out_e                        out_i,
   input  logic                        has_bias_i,      // OutInt32: rows start with a bias
@@ -64,7 +69,7 @@ module stream_run
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) fetching_q <= 1'b0;
-    else if (start_i) fetching_q <= 1'b1;
+    else if (start_i) fetching_q <= ~map_i;
     else if (abort_i || rd_bad_i) fetching_q <= 1'b0;
     else if (fetched && fetch_word_q == 15'd1 && fetch_row_q == 16'd1) fetching_q <= 1'b0;
   end
@@ -87,32 +92,47 @@ module stream_run
   logic        stepping_q;                     // rows left
   logic [1:0]  header_q;                       // header words of this row taken
   logic [16:0] left_q;                         // elements of this row left
-  logic [16:0] position_q;                     // bit of the buffers where the step begins
+  logic [16:0] position_q;                     // RUN: the same
   logic        half_q, first_q;
-  logic [15:0] rows_q;
+  logic [16:0] rows_q;
+  logic        map_q;
+  logic [16:0] elements_q;                     // MAP: elements from one term to the next
+  logic [16:0] element_q;                      // MAP: element of the result
+  logic [17:0] index_q;                        // MAP: element of the buffers
+  logic [$clog2(BufWords)+4:2] position;       // bit of the buffers where the step begins
+  logic        beyond, word_valid;
+  width_e      w;
   header_t     head_q;
 
   logic        binary, halves, in_header, step, last_step, pop;
   logic [5:0]  elements;                       // of a step
   logic [2:0]  size_log2;                      // bits of a step in the buffer, less 2: 4..128
-  assign binary    = (a_i == Width1) & (w_i == Width1);
-  assign halves    = (w_i == Width1) & ~binary;
-  assign elements  = binary ? 6'd32 : w_i == Width1 ? 6'd16 : 6'd4 << w_i;
-  assign size_log2 = 3'(4'd3 + (w_i == Width1 ? (binary ? 4'd3 : 4'd2) : 4'(w_i)) - 4'(a_i));
+  assign w         = map_q ? Width8 : w_i;
+  assign binary    = (a_i == Width1) & (w == Width1);
+  assign halves    = (w == Width1) & ~binary;
+  assign elements  = map_q ? 6'd1 : binary ? 6'd32 : w == Width1 ? 6'd16 : 6'd4 << w;
+  assign size_log2 = 3'(4'd3 + (w == Width1 ? (binary ? 4'd3 : 4'd2) : 4'(w)) - 4'(a_i));
+  // A step of MAP takes the four elements around its own.
+  assign position  = ($clog2(BufWords)+3)'(map_q ? index_q[16:2] << (2'd3 - a_i) : position_q[16:2]);
+  assign beyond    = (21'(index_q) << (2'd3 - a_i)) >= 21'(32 * BufWords);
 
-  assign in_header  = header_q != header_words;
+  assign in_header  = ~map_q & (header_q != header_words);
+  assign word_valid = map_q ? ~beyond : data_valid_i;
   assign last_step  = left_q <= 17'(elements);
-  assign step       = stepping_q & ~in_header & data_valid_i & (~last_step | place_i) & ~abort_i;
-  assign pop        = stepping_q & ~abort_i & data_valid_i & (in_header | (step & (~halves | half_q | last_step)));
+  assign step       = stepping_q & ~in_header & word_valid & (~last_step | place_i) & ~abort_i;
+  assign pop        = stepping_q & ~map_q & ~abort_i & data_valid_i & (in_header | (step & (~halves | half_q | last_step)));
   assign data_pop_o = pop;
-  assign starving_o = stepping_q & ~data_valid_i;
+  assign starving_o = stepping_q & ~map_q & ~data_valid_i;
+  assign map_o      = map_q;
+  assign w_o        = w;
   assign read_o     = step;
   assign row_sent_o = step & last_step;
-  assign row_o      = position_q[$clog2(BufWords)+4:7];
+  assign row_o      = position[$clog2(BufWords)+4:7];
 
   always_comb begin
     error_o = ErrNone;
     if (fetching_q && rd_bad_i) error_o = ErrWeights;
+    if (stepping_q && map_q && beyond) error_o = ErrBuffer;
     if (stepping_q && in_header && data_valid_i) begin
       if (header_q == 2'd1 && (data_i[31] || data_i == '0))                   error_o = ErrRequant;
       if (header_q == 2'd2 && (data_i[7:0] == '0 || data_i[7:0] > 8'd62))     error_o = ErrRequant;
@@ -122,7 +142,7 @@ module stream_run
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) stepping_q <= 1'b0;
     else if (start_i) stepping_q <= 1'b1;
-    else if (abort_i || (step && last_step && rows_q == 16'd1)) stepping_q <= 1'b0;
+    else if (abort_i || (step && last_step && rows_q == 17'd1)) stepping_q <= 1'b0;
   end
   always_ff @(posedge clk_i) begin
     if (start_i) begin
@@ -133,7 +153,11 @@ module stream_run
       position_q <= '0;
       half_q     <= 1'b0;
       first_q    <= 1'b1;
-      rows_q     <= n_i;
+      rows_q     <= map_i ? elements_i : 17'(n_i);
+      map_q      <= map_i;
+      elements_q <= elements_i;
+      element_q  <= '0;
+      index_q    <= '0;
     end else if (pop && in_header) begin
       header_q <= header_q + 2'd1;
       if (header_q == 2'd0) head_q.bias       <= data_i;
@@ -144,13 +168,16 @@ module stream_run
       position_q <= position_q + (17'd4 << size_log2);
       half_q     <= halves & ~half_q;
       first_q    <= 1'b0;
+      index_q    <= index_q + 18'(elements_q);
       if (last_step) begin
         header_q   <= '0;
         left_q     <= k_i;
         position_q <= '0;
         half_q     <= 1'b0;
         first_q    <= 1'b1;
-        rows_q     <= rows_q - 16'd1;
+        rows_q     <= rows_q - 17'd1;
+        element_q  <= element_q + 17'd1;
+        index_q    <= 18'(element_q) + 18'd1;
       end
     end
   end
@@ -165,14 +192,15 @@ module stream_run
     if (halves) begin
       for (int i = 0; i < 16; i++) weights[2*i+:2] = {half_word[i], 1'b1};
     end
-    // Elements beyond the row weigh nothing; 1x1, which has no zero, takes the mask along.
+    // Elements beyond the row, and those beside the one that MAP takes, weigh nothing; 1x1, which has no zero, takes the mask along.
     if (last_step && !binary) begin
-      unique case (w_i)
+      unique case (w)
         Width8:  for (int i = 0; i < 16; i++) if (!mask[i/4]) weights[2*i+:2] = '0;
         Width4:  for (int i = 0; i < 16; i++) if (!mask[i/2]) weights[2*i+:2] = '0;
         default: for (int i = 0; i < 16; i++) if (!mask[i])   weights[2*i+:2] = '0;
       endcase
     end
+    if (map_q) weights = 32'd1 << {index_q[1:0], 3'b0};
   end
 
   logic [4:0]  part1_q;
@@ -186,9 +214,9 @@ module stream_run
   end
   always_ff @(posedge clk_i) begin
     last_q <= {last_q[1:0], last_step};
-    end_q  <= {end_q[1:0], last_step & (rows_q == 16'd1)};
+    end_q  <= {end_q[1:0], last_step & (rows_q == 17'd1)};
     if (step) begin
-      part1_q    <= position_q[6:2];
+      part1_q    <= position[6:2];
       weights1_q <= weights;
       mask1_q    <= mask;
       first1_q   <= first_q;

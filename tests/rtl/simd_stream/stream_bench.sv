@@ -236,7 +236,7 @@ module stream_bench #(
         cmd_valid   <= 1'b1;
         real_q      <= 1'b0;
         rsp_ready   <= 1'b0;
-        function_id <= {3'(random()), 7'b0};
+        function_id <= 10'(random()) & 10'b111_0000_111;
         rs1         <= random();
         rs2         <= 32'(random() & 32'h1F);
       end else begin

@@ -1,0 +1,31 @@
+"""POOL and MAP of the streaming engine against its Python model, in Verilator."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.rtl.simd_stream.random_elementwise import add_map, add_pool, map_configs, pool_configs
+from tests.rtl.simd_stream.random_ops import clear_buffers
+from tests.rtl.simd_stream.script import Script
+
+
+def new_script(seed: int, lanes: int = 4, fifo_depth: int = 8) -> Script:
+    script = Script(np.random.default_rng(seed), lanes, fifo_depth=fifo_depth)
+    clear_buffers(script)
+    return script
+
+
+def test_maxima_of_every_width_sign_and_padding_at_random_places_with_stalls() -> None:
+    script = new_script(seed=20)
+    for turn in range(16):
+        for config in pool_configs():
+            add_pool(script, config, small=turn < 12)
+    script.run("pool")
+
+
+def test_sums_of_every_width_sign_and_format_at_random_places_with_stalls() -> None:
+    script = new_script(seed=21)
+    for turn in range(3):
+        for config in map_configs():
+            add_map(script, config, small=turn < 2)
+    script.run("map")
