@@ -1,16 +1,16 @@
-/* The streaming engine beside the core: what the core has stored the engine reads, what the engine has written the core
- * loads, with the fences of rtl/soc/README.md between. Each round multiplies a fresh 4 x K matrix by a fresh row of
- * weights; prints the rounds in which the engine's result was not the core's. */
+/* The streaming engine beside the core: what the core has stored the engine reads, what the engine has
+ * written the core loads, with the fences of rtl/soc/README.md between. Each round multiplies a fresh 4 x K
+ * matrix by a fresh row of weights; prints the rounds in which the engine's result was not the core's. */
 #include "soc.h"
 
-#define SET(value, index)     (void)CUSTOM0(0, 0x00, value, index)
-#define GATHER(offset, x)     (void)CUSTOM0(0, 0x20, offset, x)
-#define RUN(weights, offset)  (void)CUSTOM0(0, 0x40, weights, offset)
-#define WAIT()                CUSTOM0(0, 0x50, 0, 0)
-#define FENCE_BEFORE()        __asm__ volatile("lw zero, 0(%0)" ::"r"(0xC0000000u) : "memory")
-#define FENCE_BEFORE_BY_IO()  __asm__ volatile("lw zero, 0(%0)" ::"r"(0xF0000000u) : "memory")
-#define FENCE_AFTER()         __asm__ volatile(".word 0x500F" ::: "memory")
-#define COMPILER_BARRIER()    __asm__ volatile("" ::: "memory")
+#define SET(value, index)    (void)CUSTOM0(0, 0x00, value, index)
+#define GATHER(offset, x)    (void)CUSTOM0(0, 0x20, offset, x)
+#define RUN(weights, offset) (void)CUSTOM0(0, 0x40, weights, offset)
+#define WAIT()               CUSTOM0(0, 0x50, 0, 0)
+#define FENCE_BEFORE()       __asm__ volatile("lw zero, 0(%0)" ::"r"(0xC0000000u) : "memory")
+#define FENCE_BEFORE_BY_IO() __asm__ volatile("lw zero, 0(%0)" ::"r"(0xF0000000u) : "memory")
+#define FENCE_AFTER()        __asm__ volatile(".word 0x500F" ::: "memory")
+#define COMPILER_BARRIER()   __asm__ volatile("" ::: "memory")
 
 #define LANES  4
 #define K      64
@@ -35,7 +35,8 @@ static uint32_t random32(void) {
     return seed;
 }
 
-/* One round; fences left out on purpose where `before` or `after` is 0. Answers whether the result was right. */
+/* One round; fences left out on purpose where `before` or `after` is 0. Answers whether the result was right.
+ */
 static int round_is_right(int before, int after) {
     int32_t expected[LANES] = {0};
     COMPILER_BARRIER();
@@ -50,8 +51,10 @@ static int round_is_right(int before, int after) {
     }
     /* Back-to-back stores just before the operation, in the words that the engine reads first and last. */
     const uint32_t changed = random32();
-    __asm__ volatile("sw %0, 0(%1)\n sw %0, 4(%1)\n sw %0, 0(%2)\n sw %0, 60(%2)\n sw %0, 60(%3)\n sw %0, 0(%3)\n sw %0, 56(%1)"
-                     ::"r"(changed), "r"(w), "r"(a[0]), "r"(a[3]) : "memory");
+    __asm__ volatile("sw %0, 0(%1)\n sw %0, 4(%1)\n sw %0, 0(%2)\n sw %0, 60(%2)\n sw %0, 60(%3)\n sw %0, "
+                     "0(%3)\n sw %0, 56(%1)" ::"r"(changed),
+                     "r"(w), "r"(a[0]), "r"(a[3])
+                     : "memory");
     if (before == 1) FENCE_BEFORE();
     if (before == 2) FENCE_BEFORE_BY_IO();
     GATHER(0, 0);
@@ -75,8 +78,8 @@ static void rounds(const char *name, int before, int after) {
     show(name, wrong);
 }
 
-/* The engine's time is the core's: stores of one word and the operation at once. The engine must read what a store just
- * before the fence has left, whatever the number of stores in the core's buffers. */
+/* The engine's time is the core's: stores of one word and the operation at once. The engine must read what a
+ * store just before the fence has left, whatever the number of stores in the core's buffers. */
 static uint32_t stores_then_gather(uint32_t stores) {
     uint32_t wrong = 0;
     volatile uint32_t *const words = (volatile uint32_t *)a[0];
