@@ -119,7 +119,15 @@ void mico_global_avg_pool(const struct mico_global_pool *d);
 void mico_add(const struct mico_add *d);
 void mico_concat(const struct mico_concat *d);
 void mico_requant(const struct mico_requant *d);
+
+// The same on the streaming engine, where its buffers hold what is said in stream/.
 void mico_stream_conv2d(const struct mico_stream_conv2d *d);
+void mico_stream_max_pool(const struct mico_pool *d);
+void mico_stream_avg_pool(const struct mico_pool *d);
+void mico_stream_global_avg_pool(const struct mico_global_pool *d);
+void mico_stream_add(const struct mico_add *d);
+void mico_stream_concat(const struct mico_concat *d);
+void mico_stream_requant(const struct mico_requant *d);
 
 #define MICO_ROWS 8 // output pixels at most that a convolution gathers before it computes them
 

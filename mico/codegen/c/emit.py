@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mico.codegen.c.layout import TensorLayout, pack_weights, tensor_bytes, weight_row_steps, weight_row_words
 from mico.codegen.c.program import CProgram, matrices, needs_mask, normalised
-from mico.codegen.c.stream import StreamLayer
+from mico.codegen.c.stream import StreamKernel, StreamLayer
 from mico.errors import UsageError
 from mico.graph import OpKind
 from mico.quant.integer import IntegerOp
@@ -95,7 +95,7 @@ def weights_source(program: CProgram) -> str:
         assert op.requant is not None
         if stream := _stream(program, op):
             parts += [
-                f"// {op.name}: {op.weight.shape} {op.weight_format}, a row: bias, multiplier, shift, weights",
+                f"// {op.name}: {op.weight.shape} {op.weight_format}, a row: constants, weights",
                 _array("uint32_t", f"{op.name}_rows", (f"0x{w:08x}" for w in stream.rows.tolist()), 8),
             ]
             continue
@@ -274,10 +274,11 @@ def _operation(program: CProgram, op: IntegerOp) -> str:
     struct = {"max_pool": "pool", "avg_pool": "pool", "global_avg_pool": "global_pool"}.get(kernel, kernel)
     inputs = ", ".join(_shape(program.layouts[name]) for name in op.inputs)
     body = "".join(f"    {field},\n" for field in fields)
+    prefix = "stream_" if isinstance(program.engine.get(op.name), StreamKernel) else ""
     return (
         f"// {op.name}: {kernel} {inputs} -> {_shape(out)}\n{_choice(program, op)}{before}"
         f"static const struct mico_{struct} op_{op.name} = {{\n{body}}};\n\n"
-        f"static void run_{op.name}(void)\n{{\n    mico_{kernel}(&op_{op.name});\n}}\n"
+        f"static void run_{op.name}(void)\n{{\n    mico_{prefix}{kernel}(&op_{op.name});\n}}\n"
     )
 
 
@@ -302,16 +303,18 @@ def _stream_operation(program: CProgram, op: IntegerOp, layer: StreamLayer) -> s
 
 
 def _choice(program: CProgram, op: IntegerOp) -> str:
-    """Comment: which dot product runs and what its padding costs."""
+    """Comment: which unit computes it, why, which dot product runs and what its padding costs."""
+    choice = program.engine.get(op.name)
+    engine = [f"// not on the streaming engine: {choice}"] if isinstance(choice, str) else []
+    engine += [f"// {choice.note}"] if isinstance(choice, StreamKernel) else []
     if op.weight is None or op.weight_format is None:
-        return ""
+        return "".join(f"{line}\n" for line in engine)
     form, bits = program.layouts[op.inputs[0]].format, op.weight_format.bits
     columns = int(np.prod(op.weight.shape[1:]))
     lanes, per_step = 32 // max(form.bits, bits), 32 // min(form.bits, bits)
     steps = weight_row_steps(columns, form.bits, bits)
-    refused = program.engine.get(op.name)
     lines: Sequence[str] = [
-        *([f"// not on the streaming engine: {refused}"] if refused else []),
+        *engine,
         f"// SIMD: {form} by {op.weight_format} activations and weights, {lanes} products an instruction; "
         f"rows of {columns} in {steps} steps of {per_step}",
     ]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mico.codegen.c.layout import TensorLayout, tensor_bytes, weight_row_steps
-from mico.codegen.c.stream import StreamLayer, plan_stream
+from mico.codegen.c.stream import StreamKernel, StreamLayer, plan_stream, plan_weightless
 from mico.codegen.planner import Buffer, Plan, plan
 from mico.errors import QuantError
 from mico.graph import OpKind
@@ -37,7 +37,7 @@ class CProgram:
     buffers, plan
         Buffers with lifetimes in steps (indices of *ops*) and their offsets; the scratch of L is ``L (scratch)``.
     engine
-        Weighted layers by name: how the streaming engine computes them, or why it cannot; empty where there is none.
+        Operations by name: how the streaming engine computes them, or why it cannot; empty where there is none.
     """
 
     model: IntegerModel
@@ -46,7 +46,7 @@ class CProgram:
     storage: dict[str, str]
     buffers: tuple[Buffer, ...]
     plan: Plan
-    engine: dict[str, StreamLayer | str]
+    engine: dict[str, StreamLayer | StreamKernel | str]
 
     def offset(self, tensor: str) -> int:
         """Byte offset of *tensor* in the arena."""
@@ -88,10 +88,12 @@ def analyse(model: IntegerModel, simd: int = 1) -> CProgram:
             cure="end the network before the flatten: the logits of a picture are delivered in (H, W, C) order",
         )
     ops = tuple(op for op in model.ops if op.kind is not OpKind.FLATTEN)
-    engine: dict[str, StreamLayer | str] = {}
+    engine: dict[str, StreamLayer | StreamKernel | str] = {}
     for op in ops if simd == 2 else ():
-        if op.weight is not None and op.requant is not None:
-            source, out = layouts[op.inputs[0]], layouts[op.output]
+        source, out = layouts[op.inputs[0]], layouts[op.output]
+        if op.weight is None:
+            engine[op.name] = plan_weightless(op, [layouts[name] for name in op.inputs], out)
+        elif op.requant is not None:
             engine[op.name] = plan_stream(op, source, out, matrices(op, source), normalised(op.requant))
     scratches = {op.name for op in ops if op.weight is not None and not isinstance(engine.get(op.name), StreamLayer)}
     buffers = _lifetimes(model, ops, layouts, storage, scratches)

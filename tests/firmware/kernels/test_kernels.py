@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -113,6 +114,36 @@ def test_depthwise_convolutions_of_all_widths(tmp_path: Path, simd: int) -> None
             builder.conv(source, 8 + 8 * (w % 4 // 2), (3, 3), padding=(1, 1), groups=8, weight_bits=w)
     builder.linear(builder.flatten(source), 3, out=Format(32, True))
     check(builder.build(), builder.inputs(2), tmp_path, simd=simd)
+
+
+@BUILDS
+@pytest.mark.parametrize("lanes", [2, 4])
+def test_pools_sums_and_concatenations_of_all_formats(tmp_path: Path, lanes: int, simd: int) -> None:
+    """Windows below and above the engine's lanes, with and without padding, widths mixed and not."""
+    builder = models.ModelBuilder(15, (3, 7, 8), signed=True)
+    ends = []
+    for form in models.FORMATS:
+        source = builder.requant("input", out=form)
+        for kernel, stride, padding in [((3, 3), (1, 2), (1, 1)), ((2, 2), (2, 2), (0, 0)), ((4, 5), (3, 1), (0, 2))]:
+            builder.pool(OpKind.MAX_POOL, source, kernel, stride=stride, padding=padding)
+            builder.pool(OpKind.AVG_POOL, source, kernel, stride=stride, padding=padding)
+        builder.add(source, builder.requant("input", out=Format(form.bits, not form.signed)))
+        ends.append(source)
+    builder.concat(ends[:3])
+    builder.global_pool(builder.concat(ends))
+    builder.requant(builder.ops[-1].output, out=Format(32, True))
+    check(builder.build(), builder.inputs(3), tmp_path, simd=simd, lanes=lanes)
+    assert ("mico_stream_max_pool" in (tmp_path / "model.c").read_text()) == (simd == 2)
+
+
+def test_pools_that_exceed_the_engines_buffer(tmp_path: Path) -> None:
+    builder = models.ModelBuilder(16, (130, 8, 70))
+    builder.pool(OpKind.MAX_POOL, "input", (2, 1), stride=(4, 1))
+    builder.pool(OpKind.AVG_POOL, "input", (8, 8), stride=(1, 60))
+    builder.requant(builder.global_pool("input"), out=Format(32, True))
+    check(builder.build(), builder.inputs(2), tmp_path, simd=2)
+    reasons = re.findall("not on the streaming engine: strings of ([0-9]+) bits", (tmp_path / "model.c").read_text())
+    assert reasons == [str(70 * 130 * 8), str(64 * 130 * 8), str(560 * 130 * 8)]
 
 
 def matrix_product(seed: int, bits: int, *, bias: bool) -> models.ModelBuilder:  # type: ignore[name-defined]
