@@ -8,10 +8,10 @@ from itertools import product
 
 import numpy as np
 
-from hil.harness.stream_model import Config, Op, Out, Register, Run
+from hil.harness.stream_model import Config, Error, Op, Out, Register, Run
 from mico.quant.scheme import BITS
 from tests.rtl.simd_stream.random_ops import RESULTS, add_window, clear_buffers
-from tests.rtl.simd_stream.script import BUFFER_WORDS, RAM_BASE, Script
+from tests.rtl.simd_stream.script import BUFFER_WORDS, RAM_BASE, RAM_BYTES, Script
 
 MULTIPLIERS = (Register.M0, Register.M1, Register.M2, Register.M3)
 RESULT_BYTES = 3000  # that a case may write
@@ -107,3 +107,57 @@ def add_map(script: Script, config: Config, *, small: bool = True) -> None:
     script.set(shift=shift if rng.integers(6) else int(rng.integers(1, 63)))
     script.op(Op.RUN, elements, destination(script, config.out_bits), funct3=Run.MAP)
     script.check()
+
+
+END = RAM_BASE + RAM_BYTES
+_POOL, _KEEP, _MAP = Run.POOL, Run.POOL_KEEP, Run.MAP
+# Operation, elements, destination, registers that differ from a legal setting, error
+ILLEGAL: list[tuple[Run, int, int, dict[str, int], Error]] = [
+    (_POOL, 16, 0, {"lanes_on": 0}, Error.LANE),
+    (_KEEP, 16, 0, {"lanes_on": 5}, Error.LANE),
+    (_POOL, 0, 0, {}, Error.COUNT),
+    (_KEEP, 4 * BUFFER_WORDS + 1, 0, {}, Error.COUNT),
+    (_POOL, 65537, 0, {"config": Config(1).word}, Error.COUNT),
+    (_POOL, 1 << 20, 0, {}, Error.COUNT),
+    (_POOL, 16, 4, {}, Error.DESTINATION),
+    (_POOL, 16, 0, {"dst_base": RAM_BASE - 4}, Error.DESTINATION),
+    (_POOL, 16, 0, {"dst_base": END}, Error.DESTINATION),
+    (_MAP, 16, 0, {"config": Config(8).word}, Error.CONFIG),
+    (_MAP, 16, 0, {"config": 3 << 5}, Error.CONFIG),
+    (_MAP, 16, 0, {"lanes_on": 5}, Error.LANE),
+    (_MAP, 0, 0, {}, Error.COUNT),
+    (_MAP, 4 * BUFFER_WORDS + 1, 0, {}, Error.COUNT),
+    (_MAP, 16, 0, {"k": 0}, Error.COUNT),
+    (_MAP, 16, 4, {}, Error.DESTINATION),
+    (_MAP, 16, 0, {"dst_base": END}, Error.DESTINATION),
+    (_MAP, 16, 0, {"shift": 0}, Error.REQUANT),
+    (_MAP, 16, 0, {"shift": 63}, Error.REQUANT),
+    (_MAP, 16, 0, {"m1": 0}, Error.REQUANT),
+    (_MAP, 16, 0, {"k": 4 * BUFFER_WORDS // 16 + 1, "dst_base": END}, Error.BUFFER),
+]
+
+
+def add_illegal(script: Script) -> None:
+    """Every way in which POOL, POOL_KEEP and MAP are refused, each with a legal operation behind it."""
+    legal = {"config": Config(8, out=Out.PACK).word, "lanes_on": min(2, script.model.lanes), "k": 2, "shift": 40}
+    legal |= {"m0": 3 << 28, "m1": 5 << 28, "dst_base": RAM_BASE + RESULTS, "len": 256, "height": 1, "width": 256}
+    for kind, elements, offset, changes, error in ILLEGAL:
+        script.op(Op.RESET)
+        script.load()
+        script.set(**legal, lane_step=0, src_base=RAM_BASE)
+        script.op(Op.GATHER)
+        script.set(**changes)
+        before, buffers = script.memory.copy(), script.model.buffers.copy()
+        script.op(Op.RUN, elements, offset, funct3=kind)
+        assert script.model.error == error, (kind, changes)
+        script.check()
+        script.op(Op.RUN, 16, 0, funct3=Run.POOL)
+        script.check()
+        assert (script.memory == before).all()
+        assert (script.model.buffers == buffers).all()
+        script.op(Op.RESET)
+        script.set(**legal)
+        script.op(Op.RUN, 16, 0, funct3=kind)
+        script.check()
+        script.peek_all(5)
+    script.op(Op.RESET)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from tests.rtl.simd_stream.random_elementwise import add_map, add_pool, map_configs, pool_configs
+from tests.rtl.simd_stream.random_elementwise import add_illegal, add_map, add_pool, map_configs, pool_configs
 from tests.rtl.simd_stream.random_ops import clear_buffers
 from tests.rtl.simd_stream.script import Script
 
@@ -29,3 +30,23 @@ def test_sums_of_every_width_sign_and_format_at_random_places_with_stalls() -> N
         for config in map_configs():
             add_map(script, config, small=turn < 2)
     script.run("map")
+
+
+def test_an_illegal_pool_or_map_says_why_changes_nothing_and_leaves_the_engine_usable() -> None:
+    script = new_script(seed=22)
+    for stalls in ({}, {"grant": 60, "latency": 9, "ready": 100, "decoy": 80}):
+        script.timing(**stalls)
+        add_illegal(script)
+    script.run("illegal_elementwise")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("lanes", "fifo_depth"), [(1, 4), (2, 16)])
+def test_fewer_lanes(lanes: int, fifo_depth: int) -> None:
+    script = new_script(seed=23, lanes=lanes, fifo_depth=fifo_depth)
+    for config in map_configs():
+        add_map(script, config)
+    for _ in range(4):
+        for config in pool_configs():
+            add_pool(script, config)
+    script.run(f"elementwise{lanes}")

@@ -13,6 +13,7 @@ from hil.harness.packing import field_bits, pack, unpack, weight_stream
 from hil.harness.runner import ROOT
 from hil.harness.stream_model import Config, Op, Out, StreamModel
 from mico.quant.scheme import BITS
+from tests.rtl.simd_stream.random_elementwise import add_illegal, add_map, add_pool, map_configs, pool_configs
 from tests.rtl.simd_stream.random_ops import add_case, clear_buffers, configs, random_weights
 from tests.rtl.simd_stream.script import BUFFER_WORDS, RAM_BASE, RAM_BYTES, Script
 
@@ -123,14 +124,32 @@ def player(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return program
 
 
+def play(player: Path, script: Script, folder: Path) -> int:
+    """Plays *script* to the C model; what it compared."""
+    script.write(folder / "script")
+    command = [player, folder / "script", str(script.model.lanes), str(BUFFER_WORDS), str(RAM_BYTES)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return int(result.stdout)
+
+
 @pytest.mark.parametrize("lanes", [1, 4])
 def test_the_c_model_equals_the_python_model(player: Path, tmp_path: Path, lanes: int) -> None:
     script = Script(np.random.default_rng(14), lanes)
     clear_buffers(script)
     for config in configs():
         add_case(script, config)
-    script.write(tmp_path / "script")
-    command = [player, tmp_path / "script", str(lanes), str(BUFFER_WORDS), str(RAM_BYTES)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert int(result.stdout) > 352 * 15
+    assert play(player, script, tmp_path) > 352 * 15
+
+
+@pytest.mark.parametrize("lanes", [2, 4])
+def test_the_c_model_equals_the_python_model_in_pool_and_map(player: Path, tmp_path: Path, lanes: int) -> None:
+    script = Script(np.random.default_rng(15), lanes)
+    clear_buffers(script)
+    for config in map_configs():
+        add_map(script, config)
+    for _ in range(4):
+        for config in pool_configs():
+            add_pool(script, config)
+    add_illegal(script)
+    assert play(player, script, tmp_path) > (144 + 64) * 15
