@@ -23,6 +23,7 @@ __all__ = ["Area", "synthesise"]
 
 _FILE_LIST = ROOT / "rtl" / "soc" / "soc.f"
 _TOP = ROOT / "rtl" / "soc" / "fpga" / "ecp5_top.sv"
+_ROM = ROOT / "build" / "synth" / "boot.hex"  # the default of ecp5_top's RomFile
 _DEVICE = ("--45k", "--package", "CABGA381", "--speed", "6")
 _TIMEOUT_S = 3600
 RAM_BYTES = 64 * 1024
@@ -120,11 +121,10 @@ def synthesise(*, simd: int = 2, lanes: int = 4, seed: int = 1) -> Area:
     folder.mkdir(parents=True, exist_ok=True)
     netlist = folder / "VexRiscv_FullCfu.v"
     shutil.copyfile(vexriscv_netlist(), netlist)
-    rom = folder / "boot.hex"
-    shutil.copyfile(build_boot_rom(), rom)
+    shutil.copyfile(build_boot_rom(), _ROM)
     sources = [str(path.relative_to(ROOT)) for path in (*read_file_list(_FILE_LIST), _TOP, netlist)]
     here = folder.relative_to(ROOT)
-    parameters = f'-G Simd={simd} -G Lanes={lanes} -G RamBytes={RAM_BYTES} -G RomFile=\\"{here}/boot.hex\\"'
+    parameters = f"-G Simd={simd} -G Lanes={lanes} -G RamBytes={RAM_BYTES}"
     script = [
         f"read_slang --threads 1 --top ecp5_top {parameters} {' '.join(sources)}",
         f"synth_ecp5 -top ecp5_top -json {here}/ecp5_top.json",

@@ -3,7 +3,7 @@
 // ByteMode = 0: the serial lines rx_i and tx_o, bit by bit.
 // ByteMode = 1: whole bytes through the byte_* port, for simulators; the lines and the divisor do nothing. The other side
 // of the port takes a sent byte in the cycle in which it is written, so that the transmitter is always empty, and stands
-// for the receive FIFO: its oldest byte, if any, is what STATUS and DATA see. Nothing overruns.
+// for the receive FIFO: its oldest byte, if any, is what STATUS and DATA see from the next cycle on. Nothing overruns.
 module soc_uart #(
   parameter bit          ByteMode = 1'b0,
   parameter int unsigned Divisor  = 434           // after reset: clock cycles per bit, 4 to 65535
@@ -70,8 +70,20 @@ module soc_uart #(
     logic unused;
     assign unused           = ^{rx_i, write_status};
     assign tx_o             = 1'b1;
-    assign rx_valid         = byte_rx_valid_i;
-    assign rx_data          = byte_rx_data_i;
+    // Registered: no path from the port through the core, which a simulator would evaluate at every edge.
+    logic       rx_valid_q;
+    logic [7:0] rx_data_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) begin
+        rx_valid_q <= 1'b0;
+        rx_data_q  <= '0;
+      end else begin
+        rx_valid_q <= byte_rx_valid_i & ~read_data;
+        rx_data_q  <= byte_rx_data_i;
+      end
+    end
+    assign rx_valid         = rx_valid_q;
+    assign rx_data          = rx_data_q;
     assign tx_full          = 1'b0;
     assign tx_idle          = 1'b1;
     assign overrun_q        = 1'b0;

@@ -6,7 +6,7 @@ module ecp5_top #(
   parameter int unsigned Lanes    = 4,
   parameter int unsigned BufWords = 2048,
   parameter int unsigned ClockHz  = 50_000_000,
-  parameter              RomFile  = ""
+  parameter              RomFile  = "build/synth/boot.hex"    // relative to where the synthesis runs; hil/synth.py puts it there
 ) (
   input  logic       clk_i,
   input  logic       rst_ni,      // button, asynchronous

@@ -2,12 +2,12 @@
 // stdout; hil/README.md has the contract.
 //
 // Determinism: simulated time depends on the bytes received and on nothing else of the host. A received byte
-// is shown to the core only when it has looked for one, by reading STATUS kPollsBeforeByte times with no byte
-// there and without touching DATA in between; if the host has not sent it yet, simulated time stands still at
-// that read. So the cycle in which the core sees a byte is the same however slow the host is. A core that
-// also reads the timer between its looks waits for time as well as for a byte: then time goes on, and the
-// byte is shown when it comes. The same holds while the receive interrupt is enabled. Both are exact but not
-// repeatable.
+// is shown to the core, at its next look, only when it has looked for one, by reading STATUS kPollsBeforeByte
+// times with no byte there and without touching DATA in between; if the host has not sent it yet, simulated
+// time stands still at that read. So the cycle in which the core sees a byte is the same however slow the
+// host is. A core that also reads the timer between its looks waits for time as well as for a byte: then time
+// goes on, and the byte is shown when it comes. The same holds while the receive interrupt is enabled. Both
+// are exact but not repeatable.
 
 #include <cinttypes>
 #include <cstdio>
@@ -26,7 +26,7 @@
 namespace {
 
 // More than one, because a core that is about to send reads STATUS too.
-constexpr int kPollsBeforeByte = 4;
+constexpr int kPollsBeforeByte = 3;
 constexpr uint64_t kChunkCycles = 65536;   // between looks at stdin
 constexpr uint64_t kIrqChunkCycles = 1024; // the same while the receive interrupt is enabled
 constexpr size_t kMaxUnsent = 65536;       // bytes; the core is held when nobody reads that many

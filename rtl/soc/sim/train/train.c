@@ -1,6 +1,6 @@
-/* What the simulator is compiled for when it is compiled with a profile: a mix like that of a network on the SoC. Works for ever
- * and waits for nothing: scalar loops over bytes and words, dot products, GATHER and RUN of the streaming engine with
- * requantisation, stores that miss the cache, flushes. */
+/* What the simulator is compiled for when it is compiled with a profile: a mix like that of a network on the
+ * SoC. Works for ever and waits for nothing: scalar loops over bytes and words, dot products, GATHER and RUN
+ * of the streaming engine with requantisation, stores that miss the cache, flushes. */
 #include <stdint.h>
 
 #define REG(address) (*(volatile uint32_t *)(address))
@@ -15,7 +15,22 @@
     })
 #define SET(index, value) (void)CUSTOM0(0, 0x00, value, index)
 
-enum { kConfig, kK, kLanesOn, kSrcBase, kRows, kLen = 6, kRowStride, kLaneStep = 9, kY, kWidth, kHeight, kDstBase, kDstStride, kN };
+enum {
+    kConfig,
+    kK,
+    kLanesOn,
+    kSrcBase,
+    kRows,
+    kLen = 6,
+    kRowStride,
+    kLaneStep = 9,
+    kY,
+    kWidth,
+    kHeight,
+    kDstBase,
+    kDstStride,
+    kN
+};
 
 #define IMAGE   ((volatile int8_t *)0x40010000u)
 #define WORDS   ((volatile uint32_t *)0x40020000u)
@@ -70,7 +85,8 @@ static void scalar(uint32_t round) {
 
 void train(void) {
     for (uint32_t round = 0;; round++) {
-        for (uint32_t i = 0; i < 512; i++) ((volatile uint32_t *)IMAGE)[i] = round * 0x01000193u + i * 0x9E3779B9u;
+        for (uint32_t i = 0; i < 512; i++)
+            ((volatile uint32_t *)IMAGE)[i] = round * 0x01000193u + i * 0x9E3779B9u;
         scalar(round);
         convolution(0, 50);
         scalar(round);
