@@ -79,8 +79,7 @@ module stream_pool
   logic [4:0]       low_q;                               // where in a word of memory the results begin
   logic             first_q, flush_q;                    // what ran over the last word is still to be written
   logic             reads_last;
-  logic [63:0]      shifted;
-  logic [31:0]      over;
+  logic [31:0]      turned, below, over;
   logic [6:0]       end_bit;                             // of the last word, from the word's own begin
   logic [5:0]       finish;
   logic             runs_over, ends;
@@ -156,8 +155,9 @@ module stream_pool
 
   // Stage 3
   assign cut       = result_q & (last_q[3] ? low_bits(tail_q) : '1);
-  assign shifted   = 64'(cut) << low_q;
-  assign over      = shifted[63:32];
+  assign turned    = (cut << low_q) | (cut >> (6'd32 - {1'b0, low_q}));
+  assign below     = low_bits({1'b0, low_q});
+  assign over      = turned & below;                     // belongs to the next word
   assign end_bit   = 7'(low_q) + 7'(tail_q);
   assign runs_over = end_bit > 7'd32;
   assign ends      = flush_q | (last_q[3] & ~runs_over);
@@ -175,8 +175,8 @@ module stream_pool
 
   assign wr_valid_o   = (valid_q[3] | flush_q) & ~keep_q;
   assign wr_addr_o    = addr_q;
-  assign wr_data_o    = (first_q ? '0 : over_q) | (flush_q ? '0 : shifted[31:0]);
-  assign wr_mask_o    = low_bits(finish) & ~(first_q ? low_bits({1'b0, low_q}) : '0);
+  assign wr_data_o    = (first_q ? '0 : over_q) | (flush_q ? '0 : turned & ~below);
+  assign wr_mask_o    = low_bits(finish) & ~(first_q ? below : '0);
   assign wr_partial_o = (first_q & (low_q[2:0] != '0)) | (finish[2:0] != '0);
   assign advance      = ~wr_valid_o | wr_ready_i;
 
