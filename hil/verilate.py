@@ -302,6 +302,7 @@ def lint(*, cpu: str = "vexriscv", netlist: Path | None = None) -> list[str]:
     for simd, ram_latency, byte_mode in ((2, 0, 1), (2, 3, 0), (1, 1, 1), (0, 0, 0)):
         parameters = {"CpuKind": filling.kind, **widths, "Simd": simd, "RamLatency": ram_latency}
         parameters["GateClock"] = byte_mode
+        parameters["CfuRegister"] = parameters["RomWait"] = 1 - byte_mode
         parameters["UartByteMode"] = byte_mode
         flags = [f"-G{name}={value}" for name, value in parameters.items()]
         command = [verilator_command(), "--lint-only", "-Wall", "--timescale", "1ns/1ps", "--top-module", "soc_top"]

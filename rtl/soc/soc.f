@@ -9,6 +9,7 @@ soc_gpio.sv
 soc_info.sv
 soc_profile.sv
 soc_bus.sv
+cfu_register.sv
 vexii_bus_bridge.sv
 cpu_vexriscv.sv
 cpu_vexiiriscv.sv

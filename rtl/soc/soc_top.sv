@@ -14,6 +14,7 @@ module soc_top #(
                                                             // products, 2 the streaming engine too
   parameter int unsigned Lanes        = 4,                  // of the streaming engine: 1, 2 or 4
   parameter int unsigned BufWords     = 2048,               // words of each of its lane buffers, a power of two
+  parameter bit          CfuRegister  = 1'b0,               // 1: registers between core and unit, see cfu_register
   parameter bit          GateClock    = 1'b0,               // 1: the streaming engine's clock rests when it does
   parameter bit          UartByteMode = 1'b0                // 1: the UART moves whole bytes, see soc_uart
 ) (
@@ -54,6 +55,9 @@ module soc_top #(
   logic             cfu_cmd_valid, cfu_cmd_ready, cfu_rsp_valid, cfu_rsp_ready;
   logic [9:0]       cfu_cmd_function_id;
   logic [31:0]      cfu_cmd_inputs_0, cfu_cmd_inputs_1, cfu_rsp_outputs_0;
+  logic             core_cmd_valid, core_cmd_ready, core_rsp_valid, core_rsp_ready;
+  logic [9:0]       core_cmd_function_id;
+  logic [31:0]      core_cmd_inputs_0, core_cmd_inputs_1, core_rsp_outputs_0;
   logic [63:0]      cycles;
   logic             irq_timer, irq_software, irq_uart, irq_fault;
 
@@ -106,15 +110,47 @@ module soc_top #(
     .dbus_ack_i            (dbus_ack),
     .dbus_err_i            (dbus_err),
     .dbus_rdata_i          (rdata),
-    .cfu_cmd_valid_o       (cfu_cmd_valid),
-    .cfu_cmd_ready_i       (cfu_cmd_ready),
-    .cfu_cmd_function_id_o (cfu_cmd_function_id),
-    .cfu_cmd_inputs_0_o    (cfu_cmd_inputs_0),
-    .cfu_cmd_inputs_1_o    (cfu_cmd_inputs_1),
-    .cfu_rsp_valid_i       (cfu_rsp_valid),
-    .cfu_rsp_ready_o       (cfu_rsp_ready),
-    .cfu_rsp_outputs_0_i   (cfu_rsp_outputs_0)
+    .cfu_cmd_valid_o       (core_cmd_valid),
+    .cfu_cmd_ready_i       (core_cmd_ready),
+    .cfu_cmd_function_id_o (core_cmd_function_id),
+    .cfu_cmd_inputs_0_o    (core_cmd_inputs_0),
+    .cfu_cmd_inputs_1_o    (core_cmd_inputs_1),
+    .cfu_rsp_valid_i       (core_rsp_valid),
+    .cfu_rsp_ready_o       (core_rsp_ready),
+    .cfu_rsp_outputs_0_i   (core_rsp_outputs_0)
   );
+
+  if (CfuRegister) begin : gen_cfu_register
+    cfu_register u_cfu_register (
+      .clk_i,
+      .rst_ni,
+      .cmd_valid_i            (core_cmd_valid),
+      .cmd_ready_o            (core_cmd_ready),
+      .cmd_function_id_i      (core_cmd_function_id),
+      .cmd_inputs_0_i         (core_cmd_inputs_0),
+      .cmd_inputs_1_i         (core_cmd_inputs_1),
+      .rsp_valid_o            (core_rsp_valid),
+      .rsp_ready_i            (core_rsp_ready),
+      .rsp_outputs_0_o        (core_rsp_outputs_0),
+      .unit_cmd_valid_o       (cfu_cmd_valid),
+      .unit_cmd_ready_i       (cfu_cmd_ready),
+      .unit_cmd_function_id_o (cfu_cmd_function_id),
+      .unit_cmd_inputs_0_o    (cfu_cmd_inputs_0),
+      .unit_cmd_inputs_1_o    (cfu_cmd_inputs_1),
+      .unit_rsp_valid_i       (cfu_rsp_valid),
+      .unit_rsp_ready_o       (cfu_rsp_ready),
+      .unit_rsp_outputs_0_i   (cfu_rsp_outputs_0)
+    );
+  end else begin : gen_cfu_direct
+    assign cfu_cmd_valid       = core_cmd_valid;
+    assign core_cmd_ready      = cfu_cmd_ready;
+    assign cfu_cmd_function_id = core_cmd_function_id;
+    assign cfu_cmd_inputs_0    = core_cmd_inputs_0;
+    assign cfu_cmd_inputs_1    = core_cmd_inputs_1;
+    assign core_rsp_valid      = cfu_rsp_valid;
+    assign cfu_rsp_ready       = core_rsp_ready;
+    assign core_rsp_outputs_0  = cfu_rsp_outputs_0;
+  end
 
   if (Simd == 2) begin : gen_stream
     // The engine's clock: from a command on offer until a few cycles after its work, in which what is left in its pipelines drains.
@@ -350,8 +386,8 @@ module soc_top #(
     .engine_stall_i (engine_stall),
     .engine_read_i  (mem_req & mem_gnt & ~mem_we),
     .engine_write_i (mem_req & mem_gnt & mem_we),
-    .cfu_valid_i    (cfu_cmd_valid),
-    .cfu_ready_i    (cfu_cmd_ready),
+    .cfu_valid_i    (core_cmd_valid),
+    .cfu_ready_i    (core_cmd_ready),
     .ibus_active_i  (ibus_cyc & ibus_stb),
     .ibus_done_i    (ibus_ack | ibus_err),
     .dbus_active_i  (dbus_cyc & dbus_stb),

@@ -1,5 +1,5 @@
 // The SoC on an ECP5: block RAM only. The RAM (one wait state) is what fits beside the engine's buffers and the caches, the boot
-// ROM has a wait state too; everything else is soc_top as simulated. No PLL: the clock is the pin's.
+// ROM has a wait state too, the custom function unit registers on both sides; everything else is soc_top as simulated. No PLL: the clock is the pin's.
 module ecp5_top #(
   parameter int unsigned RamBytes = 64 * 1024,
   parameter int unsigned Simd     = 2,
@@ -32,15 +32,16 @@ module ecp5_top #(
   assign unused = ^{gpio[31:4], byte_take, byte_status, byte_irq, byte_valid, byte_data, timer_read, fault, fault_adr};
 
   soc_top #(
-    .CpuKind    (soc_pkg::CpuVexRiscv),
-    .RamBytes   (RamBytes),
-    .RamLatency (1),
-    .RomWait    (1'b1),
-    .RomFile    (RomFile),
-    .ClockHz    (ClockHz),
-    .Simd       (Simd),
-    .Lanes      (Lanes),
-    .BufWords   (BufWords)
+    .CpuKind     (soc_pkg::CpuVexRiscv),
+    .RamBytes    (RamBytes),
+    .RamLatency  (1),
+    .RomWait     (1'b1),
+    .RomFile     (RomFile),
+    .ClockHz     (ClockHz),
+    .Simd        (Simd),
+    .CfuRegister (1'b1),
+    .Lanes       (Lanes),
+    .BufWords    (BufWords)
   ) u_soc (
     .clk_i,
     .rst_ni               (reset_q[1]),

@@ -16,13 +16,13 @@ CLOCK_HZ = 1_152_000  # ten cycles a bit at 115,200 baud, so that few cycles car
 
 @pytest.mark.parametrize(
     "memories",
-    [{"Simd": 1}, pytest.param({"RamLatency": 1, "RomWait": 1, "Lanes": 2}, marks=pytest.mark.slow)],
+    [{"Simd": 1}, pytest.param({"RamLatency": 1, "RomWait": 1, "CfuRegister": 1, "Lanes": 2}, marks=pytest.mark.slow)],
     ids=["as simulated", "as on an FPGA"],
 )
 def test_byte_mode_says_what_the_lines_say(compile_program, simulate, tmp_path, memories):
     """Start-up text and answers to 200 random bytes are equal (seed 23); what the info block says differs by design.
 
-    So the memories with registered reads, which an FPGA has, hold the same program as those without.
+    So memories with registered reads, and registers around the SIMD unit, do what the others do.
     """
     rom = compile_program("smoke")
     rng = random.Random(23)
