@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import termios
 import time
 from types import TracebackType
 
@@ -14,6 +15,8 @@ __all__ = ["Port", "open_port"]
 
 _POLL_S = 0.05
 _WRITE_TIMEOUT_S = 10.0
+# What pyserial lets through when the other side goes: termios.error is neither a SerialException nor an OSError.
+_FAULTS = (serial.SerialException, OSError, termios.error)
 
 
 class Port:
@@ -33,7 +36,7 @@ class Port:
                     return data + bytes(self._stream.read(self._stream.in_waiting))
                 if time.monotonic() >= deadline:
                     return b""
-        except (serial.SerialException, OSError, TypeError) as error:
+        except (*_FAULTS, TypeError) as error:
             raise self._gone("cannot be read", error) from error
 
     def write(self, data: bytes) -> None:
@@ -47,7 +50,7 @@ class Port:
                 where=self.url,
                 cure="the target is hung or stopped: reset it",
             ) from error
-        except (serial.SerialException, OSError, TypeError) as error:
+        except (*_FAULTS, TypeError) as error:
             raise self._gone("cannot be written", error) from error
 
     def drain(self, quiet_s: float = 0.05, limit_s: float = 1.0) -> bytes:
@@ -63,7 +66,7 @@ class Port:
 
     def close(self) -> None:
         """Safe to call twice and on a stream that is already gone."""
-        with contextlib.suppress(serial.SerialException, OSError):
+        with contextlib.suppress(*_FAULTS):
             self._stream.close()
 
     def _gone(self, what: str, error: Exception) -> DeviceError:
@@ -101,7 +104,7 @@ def open_port(url: str, baud: int = 115200) -> Port:
         raise UsageError(
             f"not a port: {error}", where=url, cure="for instance /dev/ttyUSB0 or socket://host:port"
         ) from error
-    except (serial.SerialException, OSError) as error:
+    except _FAULTS as error:
         raise DeviceError(
             f"the port cannot be opened: {error}",
             where=url,

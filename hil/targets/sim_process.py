@@ -110,21 +110,29 @@ class SimProcess:
             if event.get("event") == name:
                 return event
             if event.get("event") == "limit":
-                raise DeviceError(
-                    f"the simulator reached its limit of {event.get('cycles')} cycles",
-                    where=self.name,
-                    cure="a program that hangs, or raise max_cycles",
-                )
+                raise self._limit(event)
             if event.get("event") == "garbled":
                 raise ProtocolError(
                     f"the simulator printed {event.get('line')!r} where an event was awaited", where=self.name
                 )
 
+    def _limit(self, event: dict[str, Any]) -> DeviceError:
+        return DeviceError(
+            f"the simulator reached its limit of {event.get('cycles')} cycles",
+            where=self.name,
+            cure="a program that hangs, or raise max_cycles",
+        )
+
     def _dead(self) -> DeviceError:
         try:
             code: int | None = self._process.wait(_KILL_AFTER_S)
+            self._reader.join(_KILL_AFTER_S)  # what it printed last says why
         except subprocess.TimeoutExpired:
             code = None
+        while not self._events.empty():
+            event = self._events.get_nowait()
+            if event is not None and event.get("event") == "limit":
+                return self._limit(event)
         if code is None:
             how = "closed its output"
         else:
