@@ -68,46 +68,42 @@ module stream_gather
 
   // Walker: position, and where the run, the row and the lane began
   logic [34:0] addr_q, col_addr_q, row_addr_q, lane_addr_q, base_addr, next_addr;
-  logic [31:0] x_q, col_x_q, lane_x_q, base_x, step, next_x, y_q;
+  logic [31:0] x_q, col_x_q, lane_x_q, base_x, step, next_x, y_q, next_y;
+  logic [31:0] rest_q, col_rest_q, lane_rest_q, base_rest, next_rest;   // WIDTH - x, for each x
   logic [16:0] left_q;
-  logic [15:0] i_q, j_q;
+  logic [15:0] i_left_q, j_left_q;                  // rows, and runs of the row, to come with this one
   logic [2:0]  lane_q;
-  logic        single_q, last_col, last_row, last_lane, walking, advance, run_end, lane_end;
+  logic        single_q, outside_q, last_col, last_row, last_lane, walking, advance, run_end, lane_end;
 
-  logic [31:0] margin;                              // bits from x to the next edge of the image
-  logic [5:0]  to_edge, to_word, to_end, count_a, count;
-  logic        padding;
+  logic [5:0]  to_edge, to_word, to_end, count;
+  logic        end_first, padding;
   chunk_t      chunk_in, chunk;
 
-  function automatic logic [5:0] cap32(logic [31:0] bits);
-    return bits[31:5] != '0 ? 6'd32 : {1'b0, bits[4:0]};
-  endfunction
-  function automatic logic [5:0] min6(logic [5:0] a, logic [5:0] b);
-    return a < b ? a : b;
+  function automatic logic outside(logic [31:0] row, logic [30:0] height);
+    return row[31] || row[30:0] >= height;
   endfunction
 
   assign walking = state_q == Walk;
-  assign margin  = x_q[31] ? -x_q : {1'b0, width_i} - x_q;
   always_comb begin
     padding = 1'b1;
     to_edge = 6'd32;
     to_word = 6'd32;
-    if (y_q[31] || y_q[30:0] >= height_i || (!x_q[31] && (margin[31] || margin == '0))) begin
-      to_edge = 6'd32;
-    end else begin
-      to_edge = cap32(margin);
-      padding = x_q[31];
-      if (!x_q[31]) to_word = 6'd32 - {1'b0, addr_q[4:0]};
+    if (!outside_q && x_q[31]) begin
+      if (&x_q[31:5] && x_q[4:0] != '0) to_edge = {1'b0, -x_q[4:0]};
+    end else if (!outside_q && !rest_q[31] && rest_q != '0) begin
+      padding = 1'b0;
+      to_word = 6'd32 - {1'b0, addr_q[4:0]};
+      if (rest_q[31:5] == '0) to_edge = {1'b0, rest_q[4:0]};
     end
-    to_end  = cap32(32'(left_q));
-    count_a = min6(to_edge, to_end);
-    count   = min6(count_a, to_word);
+    to_end    = left_q[16:5] == '0 ? {1'b0, left_q[4:0]} : 6'd32;
+    end_first = to_end <= to_edge && to_end <= to_word;
+    count     = end_first ? to_end : to_edge <= to_word ? to_edge : to_word;
   end
 
-  assign last_col  = j_q == cols_i - 16'd1;
-  assign last_row  = i_q == rows_i - 16'd1;
+  assign last_col  = j_left_q == 16'd1;
+  assign last_row  = i_left_q == 16'd1;
   assign last_lane = single_q | (lane_q == lanes_on_i - 3'd1);
-  assign run_end   = left_q == 17'(count);
+  assign run_end   = end_first & (left_q <= 17'd32);
   assign lane_end  = run_end & last_col & last_row;
 
   logic        full;
@@ -122,17 +118,23 @@ module stream_gather
   always_comb begin
     base_addr = col_addr_q;
     base_x    = col_x_q;
+    base_rest = col_rest_q;
     step      = col_stride_i;
     if (last_col) begin
       base_addr = last_row ? lane_addr_q : row_addr_q;
       base_x    = lane_x_q;
+      base_rest = lane_rest_q;
       step      = last_row ? lane_step_i : row_stride_i;
     end
     next_addr = base_addr + 35'($signed(step));
     next_x    = last_col & ~last_row ? base_x : base_x + step;
+    next_rest = last_col & ~last_row ? base_rest : base_rest - step;
+    next_y    = start_i | last_row ? y_i : y_q + 32'd1;
   end
 
   logic [34:0] origin;
+  logic [31:0] origin_rest;
+  assign origin_rest = {1'b0, width_i} - x_i;
   assign origin = {src_base_i, 3'b000} + 35'($signed(offset_i));
 
   always_ff @(posedge clk_i) begin
@@ -144,33 +146,41 @@ module stream_gather
       x_q         <= x_i;
       col_x_q     <= x_i;
       lane_x_q    <= x_i;
-      y_q         <= y_i;
+      rest_q      <= origin_rest;
+      col_rest_q  <= origin_rest;
+      lane_rest_q <= origin_rest;
+      y_q         <= next_y;
+      outside_q   <= outside(next_y, height_i);
       left_q      <= len_i;
-      i_q         <= '0;
-      j_q         <= '0;
+      i_left_q    <= rows_i;
+      j_left_q    <= cols_i;
       lane_q      <= single_i ? lane_i : 3'd0;
-      single_q  <= single_i;
+      single_q    <= single_i;
     end else if (advance) begin
       addr_q <= addr_q + 35'(count);
       x_q    <= x_q + 32'(count);
+      rest_q <= rest_q - 32'(count);
       left_q <= left_q - 17'(count);
       if (run_end) begin
         addr_q     <= next_addr;
         col_addr_q <= next_addr;
         x_q        <= next_x;
         col_x_q    <= next_x;
+        rest_q     <= next_rest;
+        col_rest_q <= next_rest;
         left_q     <= len_i;
-        j_q        <= j_q + 16'd1;
+        j_left_q   <= j_left_q - 16'd1;
         if (last_col) begin
-          j_q        <= '0;
-          i_q        <= i_q + 16'd1;
-          y_q        <= y_q + 32'd1;
+          j_left_q   <= cols_i;
+          i_left_q   <= i_left_q - 16'd1;
+          y_q        <= next_y;
+          outside_q  <= outside(next_y, height_i);
           row_addr_q <= next_addr;
           if (last_row) begin
-            i_q         <= '0;
-            y_q         <= y_i;
+            i_left_q    <= rows_i;
             lane_addr_q <= next_addr;
             lane_x_q    <= next_x;
+            lane_rest_q <= next_rest;
             lane_q      <= lane_q + 3'd1;
           end
         end
