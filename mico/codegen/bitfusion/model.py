@@ -118,10 +118,10 @@ class _Machine:
     def run(self) -> list[int]:
         while not self.done:
             dispatched = self._dispatch()
-            engines = [Engine.LOAD, Engine.EXEC]
-            if self.order is not None and self.order.random() < self.exec_first:
-                engines.reverse()
-            if not any(self._step(engine) for engine in engines) and not dispatched:
+            late = self.order is not None and self.order.random() < self.exec_first
+            if late and (self._step(Engine.EXEC) or dispatched):
+                continue  # loads as late as can be
+            if not any(self._step(engine) for engine in (Engine.LOAD, Engine.EXEC)) and not dispatched:
                 heads = [queue[0].index for queue in self.queues.values() if queue]
                 if heads:
                     raise MachineError(Code.DEADLOCK, min(heads), "every engine waits")
