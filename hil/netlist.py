@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mico.errors import UsageError
 
-__all__ = ["FILLINGS", "Filling", "Port", "check_netlist", "read_ports"]
+__all__ = ["FILLINGS", "Filling", "Port", "can_rest", "check_netlist", "read_ports"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Filling:
         Parameter of ``soc_top`` that takes the width of a port.
     cure
         How to get a netlist that fits.
+    rest_names
+        Names inside the netlist by which the socket sees that the core is at rest; empty: it cannot see it.
     """
 
     kind: int
@@ -43,6 +45,7 @@ class Filling:
     ports: Mapping[str, Port]
     width_parameters: Mapping[str, str]
     cure: str
+    rest_names: tuple[str, ...] = ()
 
 
 def _ports(inputs: str, outputs: str, prefix: str = "") -> dict[str, Port]:
@@ -70,6 +73,11 @@ FILLINGS: Mapping[str, Filling] = {
         },
         width_parameters={},
         cure="use VexRiscv_FullCfu.v of pythondata-cpu-vexriscv",
+        rest_names=(
+            *("memory_arbitration_isValid", "writeBack_arbitration_isValid", "CsrPlugin_mcycle"),
+            *("IBusCachedPlugin_cache", "lineLoader_flushCounter", "lineLoader_flushPending"),
+            *("dataCache_1", "stageB_flusher_counter"),
+        ),
     ),
     "vexiiriscv": Filling(
         kind=2,
@@ -150,3 +158,9 @@ def check_netlist(netlist: Path, filling: Filling) -> dict[str, int]:
     if faults:
         raise UsageError(f"{filling.module} does not fit: {'; '.join(faults)}", where=str(netlist), cure=filling.cure)
     return {parameter: found[name].width for name, parameter in filling.width_parameters.items()}
+
+
+def can_rest(path: Path, filling: Filling) -> bool:
+    """Whether the netlist has the names that the clock gate of ``cpu_vexriscv.sv`` looks at."""
+    text = path.read_text()
+    return bool(filling.rest_names) and all(re.search(rf"\b{name}\b", text) for name in filling.rest_names)

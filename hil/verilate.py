@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hil.harness.runner import MAKE_QUIRK, ROOT, read_file_list, verilator_command, verilator_env
-from hil.netlist import FILLINGS, Filling, check_netlist
+from hil.netlist import FILLINGS, Filling, can_rest, check_netlist
 from hil.soc_compile import MAKE_FLAGS, VERILATOR_FLAGS, Inputs, compile_simulator, run_tool, training_rom, waivers
 from mico.errors import ToolError, UsageError
 
@@ -121,6 +121,7 @@ def _describe(
     clock_hz: int,
     pgo: bool,
     train_rom: Path | None,
+    gates: bool,
 ) -> tuple[SocBuild, Inputs]:
     if ram_bytes < 1024 or ram_bytes % 4 or ram_bytes > MAX_RAM_BYTES:
         raise UsageError(
@@ -150,7 +151,8 @@ def _describe(
             "ClockHz": clock_hz,
             "Simd": simd,
             "Lanes": lanes,
-            "GateClock": 1,  # an engine at rest costs no time
+            "GateClock": int(gates),  # an engine at rest costs no time,
+            "GateCore": int(gates and can_rest(netlist, filling)),  # nor does a core that waits for it
             "UartByteMode": 1,
             **check_netlist(netlist, filling),
         },
@@ -187,9 +189,10 @@ def describe_soc(
     clock_hz: int = DEFAULT_CLOCK_HZ,
     pgo: bool = False,
     train_rom: Path | None = None,
+    gates: bool = True,
 ) -> SocBuild:
     """What :func:`build_soc` would return, without building: its path may not exist yet."""
-    return _describe(cpu, ram_latency, ram_bytes, simd, lanes, netlist, clock_hz, pgo, train_rom)[0]
+    return _describe(cpu, ram_latency, ram_bytes, simd, lanes, netlist, clock_hz, pgo, train_rom, gates)[0]
 
 
 def build_soc(
@@ -203,6 +206,7 @@ def build_soc(
     clock_hz: int = DEFAULT_CLOCK_HZ,
     pgo: bool = False,
     train_rom: Path | None = None,
+    gates: bool = True,
     jobs: int = 2,
 ) -> SocBuild:
     """Simulator of the SoC with these parameters, from the cache or built now (about 20 s of one core).
@@ -229,6 +233,8 @@ def build_soc(
         same cycles, another hash. Needs the cross-compiler.
     train_rom
         Boot ROM of another program to take the profile of; it works for 3 million cycles without waiting for a byte.
+    gates
+        False leaves the clock gates of engine and core out: slower simulation of the same cycles, for tests.
     jobs
         Compilers at once.
 
@@ -239,7 +245,7 @@ def build_soc(
     ToolError
         Verilator, g++ or make is missing, or the build failed: holds their output.
     """
-    build, inputs = _describe(cpu, ram_latency, ram_bytes, simd, lanes, netlist, clock_hz, pgo, train_rom)
+    build, inputs = _describe(cpu, ram_latency, ram_bytes, simd, lanes, netlist, clock_hz, pgo, train_rom, gates)
     if not build.path.is_file():
         _build(build, inputs, jobs)
     return build
@@ -302,6 +308,7 @@ def lint(*, cpu: str = "vexriscv", netlist: Path | None = None) -> list[str]:
     for simd, ram_latency, byte_mode in ((2, 0, 1), (2, 3, 0), (1, 1, 1), (0, 0, 0)):
         parameters = {"CpuKind": filling.kind, **widths, "Simd": simd, "RamLatency": ram_latency}
         parameters["GateClock"] = byte_mode
+        parameters["GateCore"] = int(byte_mode and can_rest(netlist, filling))
         parameters["CfuRegister"] = parameters["RomWait"] = 1 - byte_mode
         parameters["UartByteMode"] = byte_mode
         flags = [f"-G{name}={value}" for name, value in parameters.items()]

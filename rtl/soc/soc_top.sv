@@ -16,6 +16,7 @@ module soc_top #(
   parameter int unsigned BufWords     = 2048,               // words of each of its lane buffers, a power of two
   parameter bit          CfuRegister  = 1'b0,               // 1: registers between core and unit, see cfu_register
   parameter bit          GateClock    = 1'b0,               // 1: the streaming engine's clock rests when it does
+  parameter bit          GateCore     = 1'b0,               // 1: so does VexRiscv's, see cpu_vexriscv
   parameter bit          UartByteMode = 1'b0                // 1: the UART moves whole bytes, see soc_uart
 ) (
   input  logic        clk_i,
@@ -84,7 +85,8 @@ module soc_top #(
   cpu_socket #(
     .CpuKind      (CpuKind),
     .FetchIdWidth (FetchIdWidth),
-    .LsuIdWidth   (LsuIdWidth)
+    .LsuIdWidth   (LsuIdWidth),
+    .GateClock    (GateCore)
   ) u_socket (
     .clk_i,
     .rst_ni,

@@ -36,3 +36,19 @@ def test_profile_changes_no_cycle(compile_program, simulate):
     trained = build_soc(pgo=True)
     assert trained.hardware_hash != build_soc().hardware_hash
     assert cycles_after(simulate, trained, rom, b"ccccc") == cycles_after(simulate, build_soc(), rom, b"ccccc")
+
+
+def test_gates_change_no_cycle(compile_program, simulate):
+    """programs/rest.c reads the same counters, mcycle among them, behind waits, whether the clocks rest or not.
+
+    In its rounds the core begins to wait amid refills, divisions and flushes; interrupts fall before, into, after it.
+    """
+    rom = compile_program("rest")
+    printed = []
+    for gates in (True, False):
+        simulator = simulate(build_soc(gates=gates).path, rom)
+        simulator.restart()
+        printed.append(simulator.read_until(b"end\n"))
+    assert printed[0] == printed[1]
+    lines = dict(line.split() for line in printed[0].splitlines()[-3:-1])
+    assert int(lines[b"interrupts"], 16) > 60
