@@ -179,7 +179,7 @@ module stream_engine
     .busy_o       (gather_busy),
     .error_o      (gather_error),
     .expand_i     (config_set.expand),
-    .padding_i    (min_pattern(config_set.a, config_set.a_unsigned | ~config_set.pad_min)),
+    .padding_i    (min_pattern(config_set.a, config_set.a_unsigned | config_set.expand | ~config_set.pad_min)),
     .lanes_on_i   (lanes_on),
     .src_base_i   (src_base),
     .rows_i       (rows),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from hil.harness.simd_model import encodings
 from hil.harness.stream_isa import HIGHEST_FUNCT3, WIDTHS
 from hil.harness.stream_model import Config, Error, Op, Out, Register, function_id
 from mico.errors import MeasurementError
+from mico.quant.scheme import BITS
 from tests.rtl.simd_stream.random_ops import add_case, clear_buffers, configs
 from tests.rtl.simd_stream.script import BUFFER_WORDS, RAM_BASE, RAM_BYTES, Script
 
@@ -37,6 +40,18 @@ def test_long_rows() -> None:
     for config in list(configs())[seed % 3 :: 3]:
         add_case(script, config, small=False)
     script.run("long")
+
+
+def test_padding_of_every_width_sign_and_setting() -> None:
+    """EXPAND and PAD_MIN, each alone, together and neither; padding on both sides of the image. Seed 9."""
+    script = random_script(seed=9)
+    script.load()
+    script.set(lanes_on=1, src_base=RAM_BASE, len=70, width=40, height=1)
+    for a, unsigned, expand, pad_min in product(BITS, (False, True), (False, True), (False, True)):
+        script.set(config=Config(a, a_unsigned=unsigned, expand=expand, pad_min=pad_min).word)
+        script.op(Op.GATHER, 0, -10)
+        script.peek_all(8)
+    script.run("padding")
 
 
 @pytest.mark.slow
