@@ -1,6 +1,9 @@
-// Dot product of two words of 4, 8, 16 or 32 equal lanes. Combinational: one set of products a lane width, of which only the
-// selected one is computed in simulation.
-module simd_dot (
+// Dot product of two words of 4, 8, 16 or 32 equal lanes: one set of products a lane width, of which only the selected one is
+// computed in simulation.
+module simd_dot #(
+  parameter bit Register = 1'b0           // 1: a register for each byte's sum of products, the result comes a cycle later; 0: combinational
+) (
+  input  logic             clk_i,         // unused where there is no register
   input  logic             enable_i,      // low: the result is 0
   input  simd_pkg::width_e lane_width_i,
   input  logic             a_unsigned_i,
@@ -9,44 +12,61 @@ module simd_dot (
   output logic [31:0]      dot_o
 );
 
-  logic        a_signed;
-  logic        nonzero;
-  logic [31:0] sum;
+  // The sum and the products of a byte of each operand. Yosys' own Verilog reader, of the proof, knows no return.
+  function automatic logic [31:0] add_byte(
+    logic [31:0] sum, simd_pkg::width_e lane_width, logic a_unsigned, logic [7:0] a, logic [7:0] w
+  );
+    logic a_signed, nonzero;
+    a_signed = ~a_unsigned;
+    nonzero  = 1'b0;
+    add_byte = sum;
+    unique case (lane_width)
+      simd_pkg::Width8: add_byte += 32'($signed({a_signed & a[7], a})) * 32'($signed(w));
+      simd_pkg::Width4: begin
+        for (int i = 0; i < 2; i++) begin
+          add_byte += 32'($signed({a_signed & a[4*i+3], a[4*i+:4]})) * 32'($signed(w[4*i+:4]));
+        end
+      end
+      simd_pkg::Width2: begin
+        for (int i = 0; i < 4; i++) begin
+          add_byte += 32'($signed({a_signed & a[2*i+1], a[2*i+:2]})) * 32'($signed(w[2*i+:2]));
+        end
+      end
+      default: begin
+        // A product is {negative, non-zero}: only a plain activation can be 0.
+        for (int i = 0; i < 8; i++) begin
+          nonzero   = a_unsigned ? a[i] : 1'b1;
+          add_byte += 32'($signed({nonzero & (w[i] ^ (a_signed & a[i])), nonzero}));
+        end
+      end
+    endcase
+  endfunction
 
-  assign a_signed = ~a_unsigned_i;
+  if (Register) begin : gen_register
+    logic [31:0] sum [16], sum_q [16];    // of each byte, for each lane width
+    always_comb begin
+      for (int unsigned i = 0; i < 16; i++) begin
+        sum[i] = '0;
+        if (enable_i && lane_width_i == simd_pkg::width_e'(i / 4)) begin
+          sum[i] = add_byte('0, simd_pkg::width_e'(i / 4), a_unsigned_i, a_i[8*(i%4)+:8], w_i[8*(i%4)+:8]);
+        end
+      end
+    end
+    always_ff @(posedge clk_i) sum_q <= sum;
 
-  always_comb begin
-    nonzero = 1'b0;
-    sum     = '0;
-    if (enable_i) begin
-      unique case (lane_width_i)
-        simd_pkg::Width8: begin
-          for (int i = 0; i < 4; i++) begin
-            sum += 32'($signed({a_signed & a_i[8*i+7], a_i[8*i+:8]})) * 32'($signed(w_i[8*i+:8]));
-          end
-        end
-        simd_pkg::Width4: begin
-          for (int i = 0; i < 8; i++) begin
-            sum += 32'($signed({a_signed & a_i[4*i+3], a_i[4*i+:4]})) * 32'($signed(w_i[4*i+:4]));
-          end
-        end
-        simd_pkg::Width2: begin
-          for (int i = 0; i < 16; i++) begin
-            sum += 32'($signed({a_signed & a_i[2*i+1], a_i[2*i+:2]})) * 32'($signed(w_i[2*i+:2]));
-          end
-        end
-        simd_pkg::Width1: begin
-          // A product is {negative, non-zero}: only a plain activation can be 0.
-          for (int i = 0; i < 32; i++) begin
-            nonzero = a_unsigned_i ? a_i[i] : 1'b1;
-            sum += 32'($signed({nonzero & (w_i[i] ^ (a_signed & a_i[i])), nonzero}));
-          end
-        end
-        default: sum = '0;
-      endcase
+    always_comb begin
+      dot_o = '0;
+      for (int i = 0; i < 4; i++) dot_o |= (sum_q[4*i] + sum_q[4*i+1]) + (sum_q[4*i+2] + sum_q[4*i+3]);
+    end
+  end else begin : gen_combinational
+    logic unused_clk;
+    assign unused_clk = clk_i;
+    always_comb begin
+      dot_o = '0;
+      if (enable_i) begin
+        for (int i = 0; i < 4; i++) dot_o = add_byte(dot_o, lane_width_i, a_unsigned_i, a_i[8*i+:8], w_i[8*i+:8]);
+      end
     end
   end
-
-  assign dot_o = sum;
 
 endmodule

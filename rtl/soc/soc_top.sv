@@ -14,7 +14,8 @@ module soc_top #(
                                                             // products, 2 the streaming engine too
   parameter int unsigned Lanes        = 4,                  // of the streaming engine: 1, 2 or 4
   parameter int unsigned BufWords     = 2048,               // words of each of its lane buffers, a power of two
-  parameter bit          CfuRegister  = 1'b0,               // 1: registers between core and unit, see cfu_register
+  parameter bit          CfuRegister  = 1'b0,               // 1: registers between core and unit, see cfu_register, and in
+                                                            // its dot products, see simd_unit
   parameter bit          GateClock    = 1'b0,               // 1: the streaming engine's clock rests when it does
   parameter bit          GateCore     = 1'b0,               // 1: so does VexRiscv's, see cpu_vexriscv
   parameter bit          UartByteMode = 1'b0                // 1: the UART moves whole bytes, see soc_uart
@@ -160,7 +161,7 @@ module soc_top #(
     logic       stream_clk, active;
     logic [3:0] awake_q;
 
-    assign active = (cfu_cmd_valid & (cfu_cmd_function_id[6:3] == 4'd0)) | engine_busy;
+    assign active = (cfu_cmd_valid & (CfuRegister | (cfu_cmd_function_id[6:3] == 4'd0))) | engine_busy;
     always_ff @(posedge clk_i or negedge rst_ni) begin
       if (!rst_ni)             awake_q <= DrainCycles;
       else if (active)         awake_q <= DrainCycles;
@@ -176,6 +177,7 @@ module soc_top #(
     simd_top #(
       .Lanes    (Lanes),
       .BufWords (BufWords),
+      .Pipeline (CfuRegister),
       .RamBase  (RamBase),
       .RamBytes (RamBytes)
     ) u_simd (
@@ -212,7 +214,9 @@ module soc_top #(
     assign engine_stall = 1'b0;
 
     if (Simd == 1) begin : gen_simd
-      simd_unit u_simd (
+      simd_unit #(
+        .Pipeline (CfuRegister)
+      ) u_simd (
         .clk_i,
         .rst_ni,
         .cmd_valid_i       (cfu_cmd_valid),

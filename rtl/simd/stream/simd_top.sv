@@ -4,6 +4,7 @@ module simd_top #(
   parameter int unsigned Lanes     = 4,
   parameter int unsigned BufWords  = 2048,
   parameter int unsigned FifoDepth = 8,
+  parameter bit          Pipeline  = 1'b0,              // registers in version 1, see simd_unit
   parameter logic [31:0] RamBase   = 32'h4000_0000,
   parameter int unsigned RamBytes  = 4 << 20
 ) (
@@ -40,7 +41,9 @@ module simd_top #(
   assign rsp_valid_o     = stream ? stream_rsp : unit_rsp;
   assign rsp_outputs_0_o = stream ? stream_out : unit_out;
 
-  simd_unit u_unit (
+  simd_unit #(
+    .Pipeline (Pipeline)
+  ) u_unit (
     .clk_i,
     .rst_ni,
     .cmd_valid_i       (cmd_valid_i & ~stream),

@@ -1,22 +1,25 @@
 // Dot product of one step of one lane: 16 activations times 16 two-bit pieces of weights, or 32 one-bit products.
-// Pieces are multiplied as two AND planes; those of equal significance are summed and registered, then shifted and summed.
+// First each piece's activation is chosen and registered. Pieces are multiplied as two AND planes; those of equal significance
+// are summed and registered, then shifted and summed.
 module stream_dot
   import stream_pkg::*;
 (
   input  logic               clk_i,
-  input  logic               enable_i,      // a step stands at the inputs
+  input  logic               select_i,      // a step's activations stand at a_i,
+  input  logic               enable_i,      // and a cycle later its weights and mask at the other inputs
   input  width_e             a_width_i,     // widths and sign stay as long as the result is used
   input  logic               a_unsigned_i,
   input  width_e             w_width_i,     // Width1 with wider activations: weights_i holds 01 and 11
   input  logic [127:0]       a_i,           // the activations of the step from bit 0 on
   input  logic [31:0]        weights_i,
   input  logic [31:0]        mask_i,        // 1x1: elements that count; else the weights of those that do not are 0
-  output logic signed [18:0] dot_o          // a cycle later
+  output logic signed [18:0] dot_o          // a cycle after the weights
 );
 
   logic               binary;
   logic signed [8:0]  element [16];         // activations
-  logic signed [8:0]  slot    [16];         // the activation of each weight piece
+  logic signed [8:0]  slot [16], slot_q [16];  // the activation of each weight piece
+  logic [31:0]        bits_q;               // one-bit activations
   logic signed [10:0] low [4], high [4];    // sums of the planes by significance: pieces i with i % 4 = j
   logic signed [12:0] group [4], group_q [4];
   logic [31:0]        agree;
@@ -28,26 +31,11 @@ module stream_dot
   endfunction
 
   always_comb begin
-    agree = '0;
     for (int i = 0; i < 16; i++) begin
       element[i] = '0;
       slot[i]    = '0;
     end
-    for (int j = 0; j < 4; j++) begin
-      low[j]   = '0;
-      high[j]  = '0;
-      group[j] = '0;
-    end
-    if (enable_i && binary) begin
-      // {0, 1} activations: ones under +1 less ones under -1. {-1, +1}: agreements less disagreements.
-      if (a_unsigned_i) begin
-        agree    = a_i[31:0] & mask_i;
-        group[0] = 13'($countones(agree & ~weights_i)) - 13'($countones(agree & weights_i));
-      end else begin
-        agree    = ~(a_i[31:0] ^ weights_i) & mask_i;
-        group[0] = (13'($countones(agree)) << 1) - 13'($countones(mask_i));
-      end
-    end else if (enable_i) begin
+    if (select_i) begin
       unique case (a_width_i)
         Width8:  for (int i = 0; i < 16; i++) element[i] = {~a_unsigned_i & a_i[8*i+7], a_i[8*i+:8]};
         Width4:  for (int i = 0; i < 16; i++) element[i] = {{5{~a_unsigned_i & a_i[4*i+3]}}, a_i[4*i+:4]};
@@ -59,11 +47,39 @@ module stream_dot
         Width4:  for (int i = 0; i < 16; i++) slot[i] = element[i/2];
         default: for (int i = 0; i < 16; i++) slot[i] = element[i];
       endcase
+    end
+  end
+  always_ff @(posedge clk_i) begin
+    if (select_i) begin
+      slot_q <= slot;
+      bits_q <= a_i[31:0];
+    end
+  end
+
+  always_comb begin
+    agree = '0;
+    for (int j = 0; j < 4; j++) begin
+      low[j]   = '0;
+      high[j]  = '0;
+      group[j] = '0;
+    end
+    if (enable_i && binary) begin
+      // {0, 1} activations: ones under +1 less ones under -1. {-1, +1}: agreements less disagreements.
+      if (a_unsigned_i) begin
+        agree = bits_q & mask_i;
+        for (int j = 0; j < 4; j++) begin
+          group[j] = 13'($countones(agree[8*j+:8] & ~weights_i[8*j+:8])) - 13'($countones(agree[8*j+:8] & weights_i[8*j+:8]));
+        end
+      end else begin
+        agree = ~(bits_q ^ weights_i) & mask_i;
+        for (int j = 0; j < 4; j++) group[j] = (13'($countones(agree[8*j+:8])) << 1) - 13'($countones(mask_i[8*j+:8]));
+      end
+    end else if (enable_i) begin
       for (int j = 0; j < 4; j++) begin
-        low[j]  = (11'(plane(slot[j], weights_i[2*j]))       + 11'(plane(slot[j+4], weights_i[2*j+8])))
-                + (11'(plane(slot[j+8], weights_i[2*j+16]))  + 11'(plane(slot[j+12], weights_i[2*j+24])));
-        high[j] = (11'(plane(slot[j], weights_i[2*j+1]))     + 11'(plane(slot[j+4], weights_i[2*j+9])))
-                + (11'(plane(slot[j+8], weights_i[2*j+17]))  + 11'(plane(slot[j+12], weights_i[2*j+25])));
+        low[j]  = (11'(plane(slot_q[j], weights_i[2*j]))      + 11'(plane(slot_q[j+4], weights_i[2*j+8])))
+                + (11'(plane(slot_q[j+8], weights_i[2*j+16])) + 11'(plane(slot_q[j+12], weights_i[2*j+24])));
+        high[j] = (11'(plane(slot_q[j], weights_i[2*j+1]))      + 11'(plane(slot_q[j+4], weights_i[2*j+9])))
+                + (11'(plane(slot_q[j+8], weights_i[2*j+17])) + 11'(plane(slot_q[j+12], weights_i[2*j+25])));
         // The upper plane of an element's top piece is negative.
         if (w_width_i[1] || j == 3 || (w_width_i == Width4 && j == 1)) group[j] = 13'(low[j]) - (13'(high[j]) << 1);
         else                                                           group[j] = 13'(low[j]) + (13'(high[j]) << 1);

@@ -83,6 +83,14 @@ module stream_gather
     return row[31] || row[30:0] >= height;
   endfunction
 
+  // a <= b, from the lowest bit up: in gates, which are faster than a carry chain of six bits.
+  function automatic logic at_most(logic [5:0] a, logic [5:0] b);
+    logic more;
+    more = 1'b0;
+    for (int i = 0; i < 6; i++) more = (a[i] & ~b[i]) | ((a[i] | ~b[i]) & more);
+    return ~more;
+  endfunction
+
   assign walking = state_q == Walk;
   always_comb begin
     padding = 1'b1;
@@ -96,14 +104,14 @@ module stream_gather
       if (rest_q[31:5] == '0) to_edge = {1'b0, rest_q[4:0]};
     end
     to_end    = left_q[16:5] == '0 ? {1'b0, left_q[4:0]} : 6'd32;
-    end_first = to_end <= to_edge && to_end <= to_word;
-    count     = end_first ? to_end : to_edge <= to_word ? to_edge : to_word;
+    end_first = at_most(to_end, to_edge) && at_most(to_end, to_word);
+    count     = end_first ? to_end : at_most(to_edge, to_word) ? to_edge : to_word;
   end
 
   assign last_col  = j_left_q == 16'd1;
   assign last_row  = i_left_q == 16'd1;
   assign last_lane = single_q | (lane_q == lanes_on_i - 3'd1);
-  assign run_end   = end_first & (left_q <= 17'd32);
+  assign run_end   = end_first & (left_q[16:5] == '0 || (left_q[16:6] == '0 && left_q[4:0] == '0));
   assign lane_end  = run_end & last_col & last_row;
 
   logic        full;

@@ -49,7 +49,6 @@ module stream_lane
 
   // A step's activations lie aligned to their own size, so bits of part_i below it are 0.
   logic [127:0] part;
-  logic [127:0] part_q;
   always_comb begin
     part = row_o;
     if (part_i[4]) part[63:0] = part[127:64];
@@ -58,16 +57,16 @@ module stream_lane
     if (part_i[1]) part[7:0]  = part[15:8];
     if (part_i[0]) part[3:0]  = part[7:4];
   end
-  always_ff @(posedge clk_i) if (select_i) part_q <= part;
 
   logic signed [18:0] dot;
   stream_dot u_dot (
     .clk_i,
+    .select_i     (select_i),
     .enable_i     (dot_i),
     .a_width_i    (a_width_i),
     .a_unsigned_i (a_unsigned_i),
     .w_width_i    (w_width_i),
-    .a_i          (part_q),
+    .a_i          (part),
     .weights_i    (weights_i),
     .mask_i       (mask_i),
     .dot_o        (dot)

@@ -40,7 +40,11 @@ module stream_port #(
 
   localparam int unsigned PtrW = $clog2(FifoDepth);
 
+  // A RAM that lies at a multiple of its size, a power of two, is known by the upper bits.
+  localparam int unsigned RamShift = $clog2(RamBytes / 4);
+  localparam bit          Aligned  = (RamBytes / 4 == 1 << RamShift) && (RamBase & 32'(RamBytes - 1)) == '0;
   function automatic logic in_ram(logic [29:0] word);
+    if (Aligned) return (word >> RamShift) == (RamBase[31:2] >> RamShift);
     return (word - RamBase[31:2]) < 30'(RamBytes / 4);
   endfunction
 

@@ -1,4 +1,4 @@
-"""The handshake of simd_unit: one response a command, in the same cycle, however the response is stalled."""
+"""The handshake of simd_unit: one response a command, stalled or not; in its cycle, or with Pipeline in the third."""
 
 from __future__ import annotations
 
@@ -18,8 +18,13 @@ async def run(dut, command_idle: float, response_stall: float) -> None:
     """COMMANDS random commands with idle cycles between them and stalled responses, each with that probability."""
     rng = random.Random(20)
     Clock(dut.clk_i, 10, unit="ns").start()
+    dut.rst_ni.value = 0
+    dut.cmd_valid_i.value = 0
+    await RisingEdge(dut.clk_i)
+    await FallingEdge(dut.clk_i)
     dut.rst_ni.value = 1
-    done = cycles = 0
+    latency = 2 * int(dut.Pipeline.value)
+    done = cycles = age = 0
     pending: tuple[int, int, int] | None = None
     while done < COMMANDS:
         await FallingEdge(dut.clk_i)
@@ -29,14 +34,16 @@ async def run(dut, command_idle: float, response_stall: float) -> None:
         ready = rng.random() >= response_stall
         dut.cmd_valid_i.value = int(pending is not None)
         dut.rsp_ready_i.value = int(ready)
-        await RisingEdge(dut.clk_i)
         await ReadOnly()
-        assert int(dut.cmd_ready_o.value) == int(ready)
-        assert int(dut.rsp_valid_o.value) == int(pending is not None)
-        if pending is not None:
+        age = age + 1 if pending is not None else 0
+        due = age > latency or latency == 0
+        assert int(dut.cmd_ready_o.value) == int(ready and due)
+        assert int(dut.rsp_valid_o.value) == int(pending is not None and due)
+        if pending is not None and due:
             assert dut.rsp_outputs_0_o.value.to_signed() == dot(*pending)
             if ready:
-                done, pending = done + 1, None
+                done, pending, age = done + 1, None, 0
+        await RisingEdge(dut.clk_i)
         cycles += 1
         assert cycles < 100 * COMMANDS, "commands do not get through"
 

@@ -83,8 +83,8 @@ def test_the_proof_fails_on_a_fault(yosys: str) -> None:
     for source in SOURCES:
         text = source.read_text()
         if source.name == "simd_dot.sv":
-            assert "a_signed & a_i[8*i+7]" in text
-            text = text.replace("a_signed & a_i[8*i+7]", "a_i[8*i+7]")
+            assert "a_signed & a[7]" in text
+            text = text.replace("a_signed & a[7]", "a[7]")
         copy = folder / source.name
         copy.write_text(text)
         sources.append(copy)

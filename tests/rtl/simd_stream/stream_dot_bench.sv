@@ -20,24 +20,26 @@ module stream_dot_bench
 
   int unsigned  mode, element, random_left, elements, a_bits, w_bits;
   logic [16:0]  value;                             // {activation, weight} codes of the element under test
-  logic         valid_q, half, pause;
-  int           expected, expected1_q, expected2_q; // of the inputs being made, at the unit, at its output
-  logic         valid1_q, valid2_q;
+  logic         valid_q, half;
+  logic [1:0]   pause;                             // cycles without a step
+  int           expected, expected1_q, expected2_q, expected3_q; // of the inputs being made, at the unit twice, at its output
+  logic         valid1_q, valid2_q, valid3_q;
   logic [127:0] a_q;
-  logic [31:0]  weights_q, mask_q;
+  logic [31:0]  weights_q, mask_q, weights1_q, mask1_q; // the unit takes them a cycle after the activations
   width_e       a_width_q, w_width_q;
   logic         a_unsigned_q;
   logic [31:0]  random_q;
 
   stream_dot u_dot (
     .clk_i,
+    .select_i     (1'b1),
     .enable_i     (1'b1),
     .a_width_i    (a_width_q),
     .a_unsigned_i (a_unsigned_q),
     .w_width_i    (w_width_q),
     .a_i          (a_q),
-    .weights_i    (weights_q),
-    .mask_i       (mask_q),
+    .weights_i    (weights1_q),
+    .mask_i       (mask1_q),
     .dot_o        (dot)
   );
 
@@ -74,23 +76,24 @@ module stream_dot_bench
       random_left  = Random;
       random_q     = 32'h2545_F491;
       valid_q      = 1'b0;
-      pause        = 1'b0;
+      pause        = '0;
       valid1_q    <= 1'b0;
       valid2_q    <= 1'b0;
+      valid3_q    <= 1'b0;
       done_o       = 1'b0;
       checked_o    = '0;
       mismatches_o = '0;
     end else if (!done_o) begin
-      if (valid2_q) begin
+      if (valid3_q) begin
         checked_o = checked_o + 1;
-        if (32'(dot) != expected2_q) begin
-          if (mismatches_o == 0) $display("mode %0d: %0d, not %0d", mode, dot, expected2_q);
+        if (32'(dot) != expected3_q) begin
+          if (mismatches_o == 0) $display("mode %0d: %0d, not %0d", mode, dot, expected3_q);
           mismatches_o = mismatches_o + 1;
         end
       end
-      // Between modes a step is left out: the widths hold until the last result is out.
-      valid_q    = mode < 32 && !pause;
-      done_o     = mode == 32 && !pause && !valid1_q && !valid2_q;
+      // Between modes two steps are left out: the widths hold until the last result is out.
+      valid_q    = mode < 32 && pause == '0;
+      done_o     = mode == 32 && pause == '0 && !valid1_q && !valid2_q && !valid3_q;
       if (valid_q) begin
         a_width    = width_e'(mode[1:0]);
         w_width    = width_e'(mode[3:2]);
@@ -128,7 +131,7 @@ module stream_dot_bench
             random_left = Random;
             element     = 0;
             mode       += 1;
-            pause       = 1'b1;
+            pause       = 2'd2;
           end
         end
         // Elements beyond the step do not exist.
@@ -142,13 +145,14 @@ module stream_dot_bench
         if (w_bits > 1 || half) begin
           for (int i = 0; i < 16; i++) if (!mask[w_bits == 8 ? i / 4 : w_bits == 4 ? i / 2 : i]) weights[2*i+:2] = '0;
         end
-      end else begin
-        pause = 1'b0;
+      end else if (pause != '0) begin
+        pause = pause - 2'd1;
       end
       {a_q, weights_q, mask_q}               <= {a, weights, mask};
       {a_width_q, w_width_q, a_unsigned_q}   <= {a_width, w_width, a_unsigned};
-      {valid1_q, valid2_q}                   <= {valid_q, valid1_q};
-      {expected1_q, expected2_q}             <= {expected, expected1_q};
+      {weights1_q, mask1_q}                  <= {weights_q, mask_q};
+      {valid1_q, valid2_q, valid3_q}         <= {valid_q, valid1_q, valid2_q};
+      {expected1_q, expected2_q, expected3_q} <= {expected, expected1_q, expected2_q};
     end
   end
 
