@@ -73,7 +73,7 @@ def build_bench(simd: int, *, cache_dir: str | Path | None = None) -> BenchFirmw
     cache_path = Path(cache_dir) if cache_dir is not None else _ROOT / "build" / "programs"
     entry = cache_path / f"bench-{bench_hash(simd)[:32]}"
     if not (entry / "bench.json").exists():
-        with tc._new_entry(entry) as scratch:
+        with tc.new_entry(entry) as scratch:
             _build(simd, scratch, cache_path / "objects")
     facts = json.loads((entry / "bench.json").read_text())
     image = (entry / "image.bin").read_bytes()
@@ -82,8 +82,8 @@ def build_bench(simd: int, *, cache_dir: str | Path | None = None) -> BenchFirmw
         image=image,
         load_address=tc.RAM_BASE,
         entry=tc.RAM_BASE,
-        digest=tc._image_digest(image),
-        toolchain=" ".join([tc.compiler_version(), *tc._COMPILE, f"-DMICO_SIMD={simd}"]),
+        digest=tc.image_digest(image),
+        toolchain=" ".join([tc.compiler_version(), *tc.COMPILE_FLAGS, f"-DMICO_SIMD={simd}"]),
         flash_bytes=len(image),
         ram_bytes=facts["ram_bytes"],
         input_shape=(4,),
@@ -96,27 +96,27 @@ def build_bench(simd: int, *, cache_dir: str | Path | None = None) -> BenchFirmw
 def bench_hash(simd: int) -> str:
     """Hex SHA-256 of all that makes a timed case of a model: firmware, bench, generator, compiler, flags."""
     own = [path for path in _BENCH.rglob("*.*") if path.suffix in (".c", ".h", ".ld")] + [Path(__file__).resolve()]
-    return tc._digest([tc.firmware_hash(simd=simd).encode(), tc._contents(own)])
+    return tc.digest_of([tc.firmware_hash(simd=simd).encode(), tc.contents_of(own)])
 
 
 def _build(simd: int, scratch: Path, objects: Path) -> None:
     flags = [f"-DMICO_SIMD={simd}", *(f"-I{path}" for path in (*include_dirs(), _BENCH / "empty"))]
-    headers = tc._headers(tc._FIRMWARE)
-    sources = [*(tc._FIRMWARE / name for name in (*tc._COMMON, *_RUNTIME)), *kernel_sources(simd)]
-    parts = [tc._cached_object(source, flags, headers, objects) for source in sources]
+    headers = tc.headers_in(tc.FIRMWARE)
+    sources = [*(tc.FIRMWARE / name for name in (*tc.COMMON_SOURCES, *_RUNTIME)), *kernel_sources(simd)]
+    parts = [tc.cached_object(source, flags, headers, objects) for source in sources]
     elf = scratch / "bench.elf"
-    script = f"-T{tc._FIRMWARE / 'runtime' / 'program.ld'}"
+    script = f"-T{tc.FIRMWARE / 'runtime' / 'program.ld'}"
     base = f"-Wl,--defsym=__ram_base={tc.RAM_BASE:#x}"
     # A case may call any kernel: keep all (picolibc's specs would not).
     options = ["-nostartfiles", "-Wl,--no-gc-sections", "-Wl,--no-warn-rwx-segments", script, base]
-    tc._tool("gcc", [*tc._MACHINE, *options, *map(str, parts), "-o", str(elf)])
-    (scratch / "image.bin").write_bytes(tc._binary(elf))
-    facts = {"ram_bytes": tc._section_bytes(elf, ".bss"), "symbols": _symbols(elf)}
+    tc.cross_tool("gcc", [*tc.MACHINE_FLAGS, *options, *map(str, parts), "-o", str(elf)])
+    (scratch / "image.bin").write_bytes(tc.raw_image(elf))
+    facts = {"ram_bytes": tc.section_bytes(elf, ".bss"), "symbols": _symbols(elf)}
     (scratch / "bench.json").write_text(json.dumps(facts))
 
 
 def _symbols(elf: Path) -> dict[str, int]:
-    lines = [line.split() for line in tc._tool("nm", ["-g", "--defined-only", str(elf)]).splitlines()]
+    lines = [line.split() for line in tc.cross_tool("nm", ["-g", "--defined-only", str(elf)]).splitlines()]
     return {name: int(address, 16) for address, _, name in lines}
 
 
@@ -168,7 +168,7 @@ class Case:
     @cached_property
     def digest(self) -> str:
         """Hex SHA-256 of model and input: with :func:`bench_hash`, all that decides cycles."""
-        return tc._digest([self.model.digest().encode(), np.ascontiguousarray(self.x).tobytes()])
+        return tc.digest_of([self.model.digest().encode(), np.ascontiguousarray(self.x).tobytes()])
 
     @cached_property
     def outputs(self) -> dict[str, NDArray[Any]]:
@@ -204,7 +204,7 @@ class Case:
             parts = []
             for source in (*generated.sources, _BENCH / "case.c"):
                 parts.append(scratch / f"{source.stem}.o")
-                tc._compile(source, flags, parts[-1])
+                tc.compile_source(source, flags, parts[-1])
             script = scratch / "symbols.ld"
             known = {
                 name: at for name, at in firmware.symbols.items() if name not in _OWN and not name.startswith("__")
@@ -213,11 +213,11 @@ class Case:
             elf = scratch / "case.elf"
             numbers = {"__case_base": firmware.case_base, "__payload_bytes": payload_bytes, "__ram_end": ram_end}
             defines = [f"-Wl,--defsym={name}={value:#x}" for name, value in numbers.items()]
-            options = [*tc._MACHINE, "-nostartfiles", "-nostdlib", "-Wl,--no-warn-rwx-segments", *defines]
-            tc._tool("gcc", [*options, f"-T{_BENCH / 'case.ld'}", str(script), *map(str, parts), "-lgcc",
+            options = [*tc.MACHINE_FLAGS, "-nostartfiles", "-nostdlib", "-Wl,--no-warn-rwx-segments", *defines]
+            tc.cross_tool("gcc", [*options, f"-T{_BENCH / 'case.ld'}", str(script), *map(str, parts), "-lgcc",
                              "-o", str(elf)])  # fmt: skip
             symbols = _symbols(elf)
-            image = tc._binary(elf)
+            image = tc.raw_image(elf)
         image = image[: symbols["__payload"] - firmware.case_base]
         steps, literals = bytearray(), bytearray()
         count = sum(len(part) for part, _ in plans.values())

@@ -23,7 +23,7 @@ from hil.settings import SEARCHERS, Observer, Settings
 from hil.store import Evaluation, Store
 from hil.targets.base import Program, Target
 from hil.targets.soc_sim import SocSim
-from hil.toolchain import build_program
+from hil.toolchain import builder_for
 from mico import models
 from mico.data import Dataset
 from mico.errors import MeasurementError, UsageError
@@ -311,7 +311,7 @@ def explore(
     store: str | Path | Store | None = None,
     settings: Settings | None = None,
     observer: Observer | None = None,
-    build: Callable[[IntegerModel], Program] = build_program,
+    build: Callable[[IntegerModel], Program] | None = None,
     seeds: Mapping[str, int] | None = None,
 ) -> Result:
     """Find the bits of every layer of a trained network, with every latency measured on *target*.
@@ -334,7 +334,8 @@ def explore(
     observer
         Is told what happens, for instance :class:`hil.report.Progress`.
     build
-        From integers to what *target* runs.
+        From integers to what *target* runs; by default :func:`hil.toolchain.build_program` with the kernels for the
+        SIMD unit that it has.
     seeds
         Other seeds that took part, for the record.
 
@@ -349,14 +350,15 @@ def explore(
     quantiser = Evaluator(graph, calibration, dataset, recipe or models.get("lenet5").RECIPE, seed=settings.seed)
     if not isinstance(store, Store):
         store = Store(store or _ROOT / "build" / "mico.sqlite")
+    target = target or SocSim()
     return Campaign(
         graph=graph,
         dataset=dataset,
         quantiser=quantiser,
-        target=target or SocSim(),
+        target=target,
         store=store,
         fp32_accuracy=accuracy(module, dataset.test),
-        build=build,
+        build=build or builder_for(target),
         settings=settings,
         observer=observer or Observer(),
         seeds=seeds or {},

@@ -60,7 +60,10 @@ def profile(
     bits: Annotated[str, typer.Option(help="AxW, activation x weight: 8x8,4x2; equal (four pairs); all (16).")] = "8x8",
     signed: Annotated[bool, typer.Option(help="Signed activations.")] = False,
     int32: Annotated[bool, typer.Option(help="The layer writes int32.")] = False,
-    simd: Annotated[int, typer.Option(help="Kernels: 2 streaming engine, 1 dot products, 0 plain C.")] = 2,
+    simd: Annotated[
+        int | None,
+        typer.Option(help="Kernels: 2 streaming engine, 1 dot products, 0 plain C; default: what the SoC has."),
+    ] = None,
     lanes: Annotated[int, typer.Option(help="Of the streaming engine.")] = 4,
     ram_latency: Annotated[int, typer.Option(help="Wait states of the RAM.")] = 0,
     ram_mib: Annotated[int, typer.Option(help="RAM of the SoC in MiB.")] = RAM_BYTES >> 20,
@@ -70,9 +73,10 @@ def profile(
     """Time a layer, or every layer of a network, on the simulated SoC: cycles, and what they are spent on."""
     from hil.targets.soc_sim import SocSim
 
-    if simd not in (0, 1, 2):
+    if simd not in (None, 0, 1, 2):
         raise UsageError(f"no kernels {simd}", where="--simd", cure="0, 1 or 2")
     target = SocSim(ram_bytes=ram_mib << 20, ram_latency=ram_latency, lanes=lanes)
+    simd = target.simd if simd is None else simd
     console = Console(width=None if sys.stdout.isatty() else 160)
     if kind == "model":
         _model(console, target, network, bits, simd, as_json)

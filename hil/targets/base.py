@@ -131,9 +131,18 @@ class Target(ABC):
 
     Every method raises a :class:`mico.errors.MicoError` that says what was awaited, what arrived and the likely cause:
     DeviceError (cannot open, died), FlashError, ProtocolError, ProtocolTimeout.
+
+    Attributes
+    ----------
+    name
+        Kind of target.
+    simd
+        Version of its SIMD unit, SIMD_VERSION in the info block: kernels of that version and below run on it, and plain
+        C (0) on anything.
     """
 
     name: str
+    simd: int = 0
 
     @abstractmethod
     def open(self) -> None:

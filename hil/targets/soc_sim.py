@@ -109,7 +109,7 @@ class SocSim(Target):
             kind=self.name,
             parameters=build.parameters,
             hardware=build.hardware_hash,
-            firmware=firmware_hash(),
+            firmware=firmware_hash(simd=self.simd),
             program=program.digest,
             clock_hz=build.clock_hz,
         )

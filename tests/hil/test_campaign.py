@@ -319,6 +319,16 @@ def test_simulator_killed_while_it_measures_is_started_anew(tmp_path: Path) -> N
     check_nothing_lost_or_repeated(tmp_path, {e["measurement"] for e in result.evaluations if e["measurement"]})
 
 
+@pytest.mark.slow  # builds other simulators
+@pytest.mark.parametrize("version", [0, 1])
+def test_campaign_on_a_soc_without_the_streaming_engine_just_works(tmp_path: Path, version: int) -> None:
+    """Nothing but the target says which kernels there are to be; seed 3."""
+    result = small.campaign(tmp_path, SocSim(simd=version), None, 3, fraction=1.2)
+    assert result.verified
+    assert result.counts["failed"] == 0
+    assert result.provenance["parameters"]["simd_version"] == version
+
+
 @pytest.mark.slow
 def test_campaign_on_the_soc_is_killed_and_ends_verified(tmp_path: Path) -> None:
     """On the verilated SoC: three kill -9 of the campaign at random moments (seed 13)."""

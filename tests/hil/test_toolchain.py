@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from hil import toolchain
-from hil.toolchain import build_boot_rom, build_program, compiler_version, firmware_hash
+from hil.targets.soc_sim import SocSim
+from hil.toolchain import build_boot_rom, build_program, builder_for, compiler_version, firmware_hash
 from mico.errors import ToolError
 from tests.hil.targets.programs import lenet5, picture
 
@@ -50,6 +51,14 @@ def test_the_same_model_gives_the_same_program_from_the_cache_and_from_an_empty_
     assert build_program(picture(seed=1), cache_dir=cache_dir).digest != first.digest
 
 
+@pytest.mark.parametrize("version", [0, 1, 2])
+def test_programs_for_a_target_use_the_simd_unit_that_it_has(version: int):
+    program = builder_for(SocSim(simd=version))(picture())
+    assert f"-DMICO_SIMD={version}" in program.toolchain.split()
+    assert program == build_program(picture(), simd=version)
+    assert SocSim(simd=version).provenance(program).firmware == firmware_hash(simd=version)
+
+
 def test_a_second_program_takes_under_two_seconds_of_compilation(cache_dir: Path):
     """Kernels and runtime are compiled once; measured as CPU time of the children, other work on the machine aside."""
     import resource
@@ -87,7 +96,9 @@ def test_a_missing_compiler_names_the_package(tmp_path: Path, monkeypatch: pytes
 
 
 def test_what_the_compiler_says_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(toolchain, "_COMPILE", (*toolchain._COMPILE, "-Werror", "-include", "no-such-header.h"))
+    monkeypatch.setattr(
+        toolchain, "COMPILE_FLAGS", (*toolchain.COMPILE_FLAGS, "-Werror", "-include", "no-such-header.h")
+    )
     with pytest.raises(ToolError, match=r"no-such-header.h: No such file"):
         build_program(picture(), cache_dir=tmp_path)
 
@@ -112,7 +123,7 @@ def test_firmware_hash_covers_the_kernels(monkeypatch: pytest.MonkeyPatch):
     assert len(firmware_hash()) == 64
     assert firmware_hash() == firmware_hash(simd=2)
     assert len({firmware_hash(simd=version) for version in (0, 1, 2)}) == 3
-    monkeypatch.setattr(toolchain, "_COMPILE", (*toolchain._COMPILE, "-O3"))
+    monkeypatch.setattr(toolchain, "COMPILE_FLAGS", (*toolchain.COMPILE_FLAGS, "-O3"))
     changed = firmware_hash()
     monkeypatch.undo()
     assert changed != firmware_hash()
