@@ -19,8 +19,8 @@ USED = 0x1C000
 LIMITS = {(8, 8): 155_000, (4, 4): 86_000, (2, 2): 52_000, (1, 1): 35_000}
 
 
-def add_matmul(script: Script, config: Config) -> None:
-    """out[128][128] = a[128][128] * w[128][128], four rows at a time; its BUSY goes to the answers."""
+def add_matmul(script: Script, config: Config, rows: int) -> None:
+    """out[rows][128] = a[rows][128] * w[128][128], four rows at a time; its BUSY goes to the answers."""
     rng = script.rng
     weights = random_weights(rng, config.w, (SIZE, SIZE))
     headers = np.stack(
@@ -33,20 +33,22 @@ def add_matmul(script: Script, config: Config) -> None:
     script.load(content)
     script.set(config=config.word, k=SIZE, n=SIZE, lanes_on=4, src_base=RAM_BASE, len=row, lane_step=row)
     script.set(width=row * SIZE, height=1, dst_base=RAM_BASE + RESULTS, dst_stride=SIZE * config.out_bits, busy=0)
-    for first in range(0, SIZE, 4):
+    for first in range(0, rows, 4):
         script.op(Op.GATHER, first * row, first * row)
         script.op(Op.RUN, RAM_BASE + WEIGHTS, first * SIZE * config.out_bits)
     script.check()
     script.command(function_id(Op.GET), 0, Register.BUSY, check=False)
 
 
-def test_matmul_128_of_every_pair(record_property: pytest.RecordProperty) -> None:
+@pytest.mark.parametrize("rows", [16, pytest.param(SIZE, marks=pytest.mark.slow)])
+def test_matmul_128_of_every_pair(record_property: pytest.RecordProperty, rows: int) -> None:
+    """All 128 rows, or 16 of them, times 8: groups of four rows cost alike."""
     script = Script(np.random.default_rng(7), used_bytes=USED)
     pairs = list(product(BITS, BITS))
     for a, w in pairs:
-        add_matmul(script, Config(a, w))
-        add_matmul(script, Config(a, w, out=Out.PACK, o=a))
-    answers = script.run("matmul")
+        add_matmul(script, Config(a, w), rows)
+        add_matmul(script, Config(a, w, out=Out.PACK, o=a), rows)
+    answers = [SIZE // rows * cycles for cycles in script.run(f"matmul{rows}")]
     cycles = dict(zip(pairs, answers[::2], strict=True))
     requantised = dict(zip(pairs, answers[1::2], strict=True))
     for a, w in pairs:
