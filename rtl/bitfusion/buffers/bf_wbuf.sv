@@ -1,0 +1,42 @@
+// WBUF: a word of 32 bits for every unit in a row. A load writes a beat, the array reads a row; both in the same cycle.
+// A row lies in beats, the last one padded; the row of a beat that the read finds is that before the write.
+module bf_wbuf #(
+  parameter int unsigned RowBits = 32 * 16 * 32,    // N * M words
+  parameter int unsigned Rows    = 32,              // power of two
+  parameter int unsigned BusBits = 256
+) (
+  input  logic                    clk_i,
+  input  logic                    we_i,
+  input  logic [31:0]             addr_i,           // beat
+  input  logic [BusBits-1:0]      data_i,
+  input  logic                    re_i,
+  input  logic [$clog2(Rows)-1:0] row_i,
+  output logic [RowBits-1:0]      data_o            // in the next cycle, until the next read
+);
+
+  localparam int unsigned Beats = (RowBits + BusBits - 1) / BusBits;
+
+  logic [$clog2(Rows)-1:0]   write_row;
+  logic [31:0]               bank;
+  logic [Beats*BusBits-1:0]  data;
+
+  assign write_row = $clog2(Rows)'(addr_i / Beats);
+  assign bank      = addr_i % Beats;
+
+  for (genvar b = 0; b < Beats; b++) begin : gen_bank
+    logic [BusBits-1:0] mem [Rows];
+    logic [BusBits-1:0] data_q;
+    always_ff @(posedge clk_i) begin
+      if (we_i && bank == b) mem[write_row] <= data_i;
+      if (re_i) data_q <= mem[row_i];
+    end
+    assign data[b*BusBits +: BusBits] = data_q;
+  end
+
+  assign data_o = data[RowBits-1:0];
+  if (Beats * BusBits > RowBits) begin : gen_padding
+    logic unused;
+    assign unused = ^data[Beats*BusBits-1:RowBits];
+  end
+
+endmodule
