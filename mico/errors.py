@@ -7,6 +7,7 @@ Exit codes: 0 ok; 1 a test or measurement failed; 2 usage; 3 device unavailable 
 from __future__ import annotations
 
 __all__ = [
+    "CompileError",
     "DeviceError",
     "FlashError",
     "GraphError",
@@ -60,6 +61,10 @@ class GraphError(UsageError):
 
 class QuantError(UsageError):
     """A scheme or model cannot be turned into integers, for instance because an accumulator could overflow."""
+
+
+class CompileError(UsageError):
+    """A network cannot be mapped to an accelerator; names the layer."""
 
 
 class StoreError(MicoError):

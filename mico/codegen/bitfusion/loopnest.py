@@ -196,6 +196,8 @@ def run_vector(loops: Loops, buffers: Buffers, machine: Machine, write: Write) -
     data, inside = _gather(loops, buffers.ibuf, x[:, None] + dx, y[:, None] + dy, z[:, None])
     shape = (len(x), loops.k * loops.j, machine.cols)
     values = elements(data, mode.act_bits, mode.act_signed).reshape(shape)
+    if mode.vector is Vector.MAC:  # operands behind the first have a signedness of their own
+        values[:, loops.j :] = elements(data, mode.act_bits, mode.wgt_signed).reshape(shape)[:, loops.j :]
     real = np.repeat(inside, 8 // mode.act_bits, axis=1).reshape(shape)
     params = buffers.pbuf[loops.pbase : loops.pbase + loops.k * loops.j, :, : machine.cols].astype(np.int64)
     if mode.vector is Vector.MAC:
