@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hil.harness.packing import weight_stream
-from hil.harness.stream_model import Config, Op, Out, Register, function_id
+from hil.harness.stream_model import Config, Op, Out, Register, Run, function_id
 from mico.quant.scheme import BITS
 from tests.rtl.simd_stream.random_ops import random_weights
 from tests.rtl.simd_stream.script import RAM_BASE, Script
@@ -59,3 +59,44 @@ def test_matmul_128_of_every_pair(record_property: pytest.RecordProperty, rows: 
     assert cycles[8, 4] <= 0.6 * cycles[8, 8]
     assert cycles[8, 2] <= 0.4 * cycles[8, 8]
     assert cycles[8, 1] <= 0.4 * cycles[8, 8]
+
+
+def test_operations_take_the_cycles_of_the_readmes_formulas() -> None:
+    """GATHERs, RUNs, POOLs and MAPs one by one, at least as long and at most 4 cycles longer; seed 8."""
+    script = Script(np.random.default_rng(8))
+    script.load(np.zeros(0x2000, dtype=np.uint8))
+    script.set(src_base=RAM_BASE, dst_base=RAM_BASE + 0x2000, height=1, width=1 << 20)
+    formulas: list[tuple[str, float]] = []
+
+    def time(name: str, formula: float, op: Op, rs1: int, rs2: int = 0, funct3: int = 0) -> None:
+        script.set(busy=0)
+        script.op(op, rs1, rs2, funct3)
+        script.op(Op.WAIT)
+        script.command(function_id(Op.GET), 0, Register.BUSY, check=False)
+        formulas.append((name, formula))
+
+    factors = {f"m{lane}": 1 << 30 for lane in range(4)}
+    for lanes, words in product((1, 2, 4), (1, 3, 32)):
+        script.set(config=Config().word, lanes_on=lanes, len=32 * words, lane_step=32 * words)
+        time(f"GATHER of {words} words, {lanes} lanes", lanes * words + 5, Op.GATHER, 0, 0)
+        time(f"GATHER of {words} words across, {lanes} lanes", lanes * (words + 1) + 5, Op.GATHER, 8, 8)
+        elements = 4 * words
+        script.set(config=Config(out=Out.PACK).word, shift=31, **factors)
+        time(f"POOL of {elements}, {lanes} lanes", words + 5, Op.RUN, elements, funct3=Run.POOL)
+        time(f"POOL_KEEP of {elements}, {lanes} lanes", words + 4, Op.RUN, elements, funct3=Run.POOL_KEEP)
+        for k in (1, 2, 5):
+            script.set(k=k)
+            each = max(k, lanes, (4 + lanes) / 2)
+            time(f"MAP of {elements}, {k} terms, {lanes} lanes", elements * each + 10, Op.RUN, elements, funct3=Run.MAP)
+        for out, n in product((Out.INT32, Out.LOGIT), (1, 2, 10)):
+            config = Config(out=out, bias=True)
+            header = np.tile([5, 1 << 30, 38], (n, 1))[:, : config.header_words]
+            stream = weight_stream(np.ones((n, elements), np.int64), 8, header).view(np.uint8)
+            script.memory[0x1000 : 0x1000 + len(stream)] = stream
+            script.reload()
+            script.set(config=config.word, k=elements, n=n, dst_stride=32 * n)
+            row = config.header_words + words
+            if words >= 8:  # short rows overlap with the writes of those before
+                time(f"RUN of {n} rows of {row}, {lanes}", n * row + lanes * n + 12, Op.RUN, RAM_BASE + 0x1000)
+    for (name, formula), cycles in zip(formulas, script.run("formulas"), strict=True):
+        assert formula <= cycles <= formula + 4, f"{name}: {cycles} cycles, not {formula}"
