@@ -17,77 +17,76 @@ module stream_dot
 );
 
   logic               binary;
-  logic signed [8:0]  element [16];         // activations
-  logic signed [8:0]  slot [16], slot_q [16];  // the activation of each weight piece
-  logic [31:0]        bits_q;               // one-bit activations
-  logic signed [10:0] low [4], high [4];    // sums of the planes by significance: pieces i with i % 4 = j
-  logic signed [12:0] group [4], group_q [4];
-  logic [31:0]        agree;
+  logic signed [12:0] group_q [4];
 
   assign binary = (a_width_i == Width1) & (w_width_i == Width1);
 
-  function automatic logic signed [8:0] plane(logic signed [8:0] value, logic weight);
-    return weight ? value : 9'sd0;
+  // Functions, which a simulator evaluates only in a step, with local variables.
+  function automatic logic signed [8:0] element(int unsigned i);
+    unique case (a_width_i)
+      Width8:  return {~a_unsigned_i & a_i[8*i+7], a_i[8*i+:8]};
+      Width4:  return {{5{~a_unsigned_i & a_i[4*i+3]}}, a_i[4*i+:4]};
+      Width2:  return {{7{~a_unsigned_i & a_i[2*i+1]}}, a_i[2*i+:2]};
+      default: return {{8{~a_unsigned_i & a_i[i]}}, ~a_unsigned_i | a_i[i]};
+    endcase
   endfunction
 
-  always_comb begin
-    for (int i = 0; i < 16; i++) begin
-      element[i] = '0;
-      slot[i]    = '0;
-    end
-    if (select_i) begin
-      unique case (a_width_i)
-        Width8:  for (int i = 0; i < 16; i++) element[i] = {~a_unsigned_i & a_i[8*i+7], a_i[8*i+:8]};
-        Width4:  for (int i = 0; i < 16; i++) element[i] = {{5{~a_unsigned_i & a_i[4*i+3]}}, a_i[4*i+:4]};
-        Width2:  for (int i = 0; i < 16; i++) element[i] = {{7{~a_unsigned_i & a_i[2*i+1]}}, a_i[2*i+:2]};
-        default: for (int i = 0; i < 16; i++) element[i] = {{8{~a_unsigned_i & a_i[i]}}, ~a_unsigned_i | a_i[i]};
-      endcase
-      unique case (w_width_i)
-        Width8:  for (int i = 0; i < 16; i++) slot[i] = element[i/4];
-        Width4:  for (int i = 0; i < 16; i++) slot[i] = element[i/2];
-        default: for (int i = 0; i < 16; i++) slot[i] = element[i];
-      endcase
-    end
-  end
-  always_ff @(posedge clk_i) begin
-    if (select_i) begin
-      slot_q <= slot;
-      bits_q <= a_i[31:0];
-    end
-  end
+  // The activation of weight piece i.
+  function automatic logic signed [8:0] slot(int unsigned i);
+    unique case (w_width_i)
+      Width8:  return element(i/4);
+      Width4:  return element(i/2);
+      default: return element(i);
+    endcase
+  endfunction
 
-  always_comb begin
-    agree = '0;
-    for (int j = 0; j < 4; j++) begin
-      low[j]   = '0;
-      high[j]  = '0;
-      group[j] = '0;
+  function automatic logic signed [10:0] plane(logic signed [8:0] value, logic weight);
+    return 11'(value) & {11{weight}};
+  endfunction
+
+  // {0, 1} activations: ones under +1 less ones under -1. {-1, +1}: agreements less disagreements.
+  function automatic logic signed [12:0] ones(logic [7:0] bits, logic [7:0] weights, logic [7:0] mask);
+    logic [7:0] agree;
+    if (a_unsigned_i) begin
+      agree = bits & mask;
+      return 13'($countones(agree & ~weights)) - 13'($countones(agree & weights));
     end
-    if (enable_i && binary) begin
-      // {0, 1} activations: ones under +1 less ones under -1. {-1, +1}: agreements less disagreements.
-      if (a_unsigned_i) begin
-        agree = bits_q & mask_i;
-        for (int j = 0; j < 4; j++) begin
-          group[j] = 13'($countones(agree[8*j+:8] & ~weights_i[8*j+:8])) - 13'($countones(agree[8*j+:8] & weights_i[8*j+:8]));
-        end
-      end else begin
-        agree = ~(bits_q ^ weights_i) & mask_i;
-        for (int j = 0; j < 4; j++) group[j] = (13'($countones(agree[8*j+:8])) << 1) - 13'($countones(mask_i[8*j+:8]));
-      end
-    end else if (enable_i) begin
-      for (int j = 0; j < 4; j++) begin
-        low[j]  = (11'(plane(slot_q[j], weights_i[2*j]))      + 11'(plane(slot_q[j+4], weights_i[2*j+8])))
-                + (11'(plane(slot_q[j+8], weights_i[2*j+16])) + 11'(plane(slot_q[j+12], weights_i[2*j+24])));
-        high[j] = (11'(plane(slot_q[j], weights_i[2*j+1]))      + 11'(plane(slot_q[j+4], weights_i[2*j+9])))
-                + (11'(plane(slot_q[j+8], weights_i[2*j+17])) + 11'(plane(slot_q[j+12], weights_i[2*j+25])));
-        // The upper plane of an element's top piece is negative.
-        if (w_width_i[1] || j == 3 || (w_width_i == Width4 && j == 1)) group[j] = 13'(low[j]) - (13'(high[j]) << 1);
-        else                                                           group[j] = 13'(low[j]) + (13'(high[j]) << 1);
+    agree = ~(bits ^ weights) & mask;
+    return (13'($countones(agree)) << 1) - 13'($countones(mask));
+  endfunction
+
+  // Pieces of equal significance: i with i % 4 = j
+  for (genvar j = 0; j < 4; j++) begin : gen_group
+    logic signed [8:0]  slot0_q, slot1_q, slot2_q, slot3_q;
+    logic [7:0]         bits_q;             // one-bit activations
+    logic signed [12:0] sum_q;
+
+    always_ff @(posedge clk_i) begin
+      if (select_i) begin
+        slot0_q <= slot(j);
+        slot1_q <= slot(j + 4);
+        slot2_q <= slot(j + 8);
+        slot3_q <= slot(j + 12);
+        bits_q  <= a_i[8*j+:8];
       end
     end
-  end
 
-  always_ff @(posedge clk_i) if (enable_i) group_q <= group;
+    function automatic logic signed [12:0] group();
+      logic signed [10:0] low, high;        // sums of the planes
+      low  = (plane(slot0_q, weights_i[2*j])    + plane(slot1_q, weights_i[2*j+8]))
+           + (plane(slot2_q, weights_i[2*j+16]) + plane(slot3_q, weights_i[2*j+24]));
+      high = (plane(slot0_q, weights_i[2*j+1])  + plane(slot1_q, weights_i[2*j+9]))
+           + (plane(slot2_q, weights_i[2*j+17]) + plane(slot3_q, weights_i[2*j+25]));
+      // The upper plane of an element's top piece is negative.
+      if (w_width_i[1] || j == 3 || (w_width_i == Width4 && j == 1)) return 13'(low) - (13'(high) << 1);
+      return 13'(low) + (13'(high) << 1);
+    endfunction
+
+    always_ff @(posedge clk_i) begin
+      if (enable_i) sum_q <= binary ? ones(bits_q, weights_i[8*j+:8], mask_i[8*j+:8]) : group();
+    end
+    assign group_q[j] = sum_q;
+  end
 
   always_comb begin
     unique case (w_width_i)

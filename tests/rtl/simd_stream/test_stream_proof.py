@@ -247,7 +247,7 @@ FAULTS = {
     "a one-bit activation of 0": (LANE, lane_modes, "~a_unsigned_i | a_i[i]", "1'b1"),
     "a lower piece that is negative": (LANE, lane_modes, "|| j == 3 ||", "|| j == 2 || j == 3 ||"),
     "a group weighted too little": (LANE, lane_modes, "19'(group_q[3]) << 6", "19'(group_q[3]) << 5"),
-    "a carry lost": (LANE, lane_modes, "logic signed [10:0] low [4]", "logic signed [9:0] low [4]"),
+    "a carry lost": (LANE, lane_modes, "logic signed [10:0] low, high", "logic signed [9:0] low, high"),
     "a disagreement that counts half": (LANE, lane_modes, "(13'($countones(agree)) << 1)", "13'($countones(agree))"),
     "a part not selected": (LANE, lane_modes, "if (part_i[2]) part[15:0] = part[31:16];", ""),
     "a sum not from the bias on": (LANE, lane_modes, "first_i ? bias_i : acc_q", "acc_q"),
