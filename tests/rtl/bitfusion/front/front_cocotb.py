@@ -1,0 +1,108 @@
+"""bf_front against the model of its chunk stream; both builds run side by side in the bench. Sizes come in ``BENCH``."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import cocotb
+import numpy as np
+from chunk_model import NO_SEMAPHORE, Run, chunk_stream, random_run
+from cocotb.clock import Clock
+from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly
+
+BENCH = json.loads(os.environ["BENCH"])
+ROWS, BUS, IBUF, DEPTH = BENCH["Rows"], BENCH["BusBits"], BENCH["IbufBytes"], BENCH["PatchDepth"]
+SEED, BATCHES = BENCH.get("seed", 1), BENCH.get("batches", 6)
+
+
+class Front:
+    """The bench: *ready* and *offer* are the parts of cycles in which chunks are taken and runs are offered."""
+
+    def __init__(self, dut: Any, seed: int) -> None:
+        self.dut, self.rng = dut, random.Random(seed)
+        self.numpy = np.random.default_rng(seed)
+        self.ibuf = np.zeros(IBUF, np.uint8)
+        self.cycle = 0
+
+    async def start(self) -> None:
+        for name in ("rst_ni", "stop_i", "run_valid_i", "ibuf_we_i", "chunk_ready_i"):
+            getattr(self.dut, name).value = 0
+        Clock(self.dut.clk_i, 10, unit="ns").start()
+        await ClockCycles(self.dut.clk_i, 3)
+        await FallingEdge(self.dut.clk_i)
+        self.dut.rst_ni.value = 1
+
+    async def fill(self) -> None:
+        """New random contents of IBUF; half the beats at addresses beyond its end, which wrap."""
+        self.ibuf = self.numpy.integers(0, 256, IBUF, dtype=np.uint8)
+        beat = BUS // 8
+        for i in range(IBUF // beat):
+            await FallingEdge(self.dut.clk_i)
+            self.dut.ibuf_we_i.value = 1
+            self.dut.ibuf_addr_i.value = i + (IBUF // beat) * self.rng.randrange(3)
+            self.dut.ibuf_data_i.value = int.from_bytes(self.ibuf[i * beat :][:beat].tobytes(), "little")
+        await FallingEdge(self.dut.clk_i)
+        self.dut.ibuf_we_i.value = 0
+
+    async def play(self, runs: Sequence[Run], *, ready: float = 1.0, offer: float = 1.0) -> list[int]:
+        """Runs back to back until all chunks are there; checks them; the cycle of each chunk."""
+        dut, rng = self.dut, self.rng
+        expected = deque((i, c) for i, run in enumerate(runs) for c in chunk_stream(run, self.ibuf, ROWS))
+        semaphores = deque(run.sem for run in runs if run.sem != NO_SEMAPHORE)
+        waiting = deque(runs)
+        cycles: list[int] = []
+        idle, patience = 0, 0
+        taken = True
+        while idle < 3 or semaphores or expected or waiting:
+            if waiting and taken and rng.random() < offer:
+                dut.run_valid_i.value = 1
+                dut.run_i.value = waiting[0].bits()
+                taken = False
+            elif taken:
+                dut.run_valid_i.value = 0
+            now_ready = rng.random() < ready
+            dut.chunk_ready_i.value = int(now_ready)
+            await ReadOnly()
+            if not taken and dut.run_ready_o.value:
+                waiting.popleft()
+                taken = True
+            if dut.sem_input_valid_o.value:
+                assert int(dut.sem_input_o.value) == semaphores.popleft()
+            patience += 1
+            if dut.chunk_valid_o.value:
+                patience = 0
+                assert expected, "a chunk too many"
+                index, chunk = expected[0]
+                got = int(dut.chunk_o.value)
+                assert got == chunk, f"chunk {len(cycles)} is {got:x}, not {chunk:x} in {runs[index]}"
+                if now_ready:
+                    expected.popleft()
+                    cycles.append(self.cycle)
+            assert patience < 2000, f"nothing comes: {len(expected)} chunks left of {runs[expected[0][0]] if expected else None}"
+            idle = idle + 1 if dut.idle_o.value else 0
+            self.cycle += 1
+            await FallingEdge(dut.clk_i)
+        assert not dut.differ_o.value, "functional and timing build differ"
+        return cycles
+
+
+async def bench(dut: Any, seed: int) -> Front:
+    front = Front(dut, seed)
+    await front.start()
+    await front.fill()
+    return front
+
+
+@cocotb.test()
+async def random_runs_back_to_back(dut: Any) -> None:
+    front = await bench(dut, SEED)
+    for batch in range(BATCHES):
+        runs = [random_run(front.rng, ROWS, DEPTH, IBUF) for _ in range(12)]
+        ready, offer = ((1.0, 1.0), (0.6, 1.0), (0.95, 0.1))[batch % 3]
+        await front.play(runs, ready=ready, offer=offer)
+        await front.fill()
