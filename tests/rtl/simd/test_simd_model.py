@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
+from hil.harness.runner import ROOT
 from hil.harness.simd_model import Encoding, decode, dot, dot_many, encodings, function_id
 from mico.errors import UsageError
 
@@ -65,3 +68,12 @@ def test_scalar_and_vector_evaluation_agree() -> None:
         rs1, rs2 = (rng.integers(0, 1 << 32, 50, dtype=np.uint32) for _ in range(2))
         expected = [dot(identity, int(a), int(w)) for a, w in zip(rs1, rs2, strict=True)]
         assert dot_many(identity, rs1, rs2).tolist() == expected
+
+
+def test_worked_example_of_the_readme() -> None:
+    """The instruction word and the words of its table, as they stand in rtl/simd/README.md."""
+    text = (ROOT / "rtl" / "simd" / "README.md").read_text().split("### Example")[1].split("\n## ")[0]
+    instruction = int(re.findall(r"instruction word is (0x\w{8})", text)[0], 16)
+    rs1, rs2, rd = (int(re.findall(rf"\| {name} \| (0x\w{{8}})", text)[0], 16) for name in ("rs1", "rs2", "rd"))
+    assert instruction & 0x01FF8FFF == 12 << 20 | 11 << 15 | 10 << 7 | 0x0B
+    assert dot(instruction >> 25 << 3 | instruction >> 12 & 7, rs1, rs2) == rd
