@@ -164,7 +164,7 @@ def main(arguments: list[str]) -> int:
         results |= {"synthesis": [], "synthesis_error": "left out: --no-synthesis"}
     else:
         results |= synthesis(say)
-    measured = next((area for area in results["synthesis"] if area["lanes"] == POINTS[-1]), {})
+    measured: dict[str, Any] = next((area for area in results["synthesis"] if area["lanes"] == POINTS[-1]), {})
     results |= {key: measured.get(key) for key in ("lut4", "dsp", "fmax_mhz")}
     results["paper_high"] = PAPER
     results["parameters"] = target.provenance(build_program(lenet5(8, 8), simd=target.simd)).to_json()
