@@ -445,7 +445,7 @@ module stream_engine
     end
   end
   assign run_fail  = run_error != ErrNone;
-  assign pool_fail = pool_busy & wr_bad;
+  assign pool_fail = pool_wait_q & wr_bad;
   always_comb begin
     error = gather_error;
     if (run_fail)  error = run_error;

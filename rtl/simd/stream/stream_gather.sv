@@ -350,7 +350,7 @@ module stream_gather
       Abort: if (port_idle_i) state_d = Idle;
       default: state_d = Idle;
     endcase
-    if (walking && rd_bad_i) begin
+    if ((walking || state_q == Finish) && rd_bad_i) begin
       error_o = ErrSource;
       state_d = Abort;
     end

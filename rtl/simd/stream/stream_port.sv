@@ -8,7 +8,7 @@ module stream_port #(
   input  logic        clk_i,
   input  logic        rst_ni,
 
-  // Reads: a word address is taken when rd_ready_o; one outside the RAM is never taken, and said to be bad.
+  // Reads: a word address is taken when rd_ready_o; one outside the RAM is dropped, and said to be bad in the next cycle.
   input  logic        rd_valid_i,
   output logic        rd_ready_o,
   output logic        rd_bad_o,
@@ -17,7 +17,7 @@ module stream_port #(
   output logic [31:0] data_o,
   input  logic        data_pop_i,
 
-  // Writes of the bits of wr_mask_i
+  // Writes of the bits of wr_mask_i; one outside the RAM as a read
   input  logic        wr_valid_i,
   output logic        wr_ready_o,
   output logic        wr_bad_o,
@@ -59,7 +59,7 @@ module stream_port #(
   wr_state_e       wr_state_q, wr_state_d;
   logic [29:0]     wr_addr_q, rq_addr_q;
   logic [31:0]     wr_data_q, wr_mask_q;
-  logic            rq_valid_q, lock_q, rq_grant, rq_select, wr_take, rmw;
+  logic            rq_valid_q, rq_bad_q, lock_q, rq_grant, rq_select, wr_take, wr_bad_q, rmw;
   logic [PtrW:0]   credit_q;         // free places
   logic [PtrW:0]   flight_q;         // reads granted and not answered
   logic [PtrW:0]   level_q;          // answers waiting
@@ -68,13 +68,13 @@ module stream_port #(
   logic            push, take;
 
   // Request register
-  assign rd_bad_o   = rd_valid_i & ~in_ram(rd_addr_i);
+  assign rd_bad_o   = rq_valid_q & rq_bad_q;
   assign rmw        = (wr_state_q == WrDrain) | (wr_state_q == WrRead) | (wr_state_q == WrMerge);
-  assign rd_ready_o = ~rd_bad_o & (credit_q != '0) & (~rq_valid_q | rq_grant) & ~rmw;
+  assign rd_ready_o = (credit_q != '0) & (~rq_valid_q | rq_grant) & ~rmw;
   assign take       = rd_valid_i & rd_ready_o;
 
   // A read that was put up and not granted keeps the port; else writes go first.
-  assign rq_select = rq_valid_q & (lock_q | ~((wr_state_q == WrWrite) | (wr_state_q == WrRead)));
+  assign rq_select = rq_valid_q & ~rq_bad_q & (lock_q | ~((wr_state_q == WrWrite) | (wr_state_q == WrRead)));
   assign rq_grant  = rq_select & mem_gnt_i;
 
   always_comb begin
@@ -85,7 +85,7 @@ module stream_port #(
     mem_wdata_o = wr_data_q;
     if (rq_select) begin
       mem_req_o = 1'b1;
-    end else if (wr_state_q == WrWrite) begin
+    end else if (wr_state_q == WrWrite && !wr_bad_q) begin
       mem_req_o  = 1'b1;
       mem_we_o   = 1'b1;
       mem_addr_o = {wr_addr_q, 2'b00};
@@ -98,9 +98,9 @@ module stream_port #(
 
   // Writer
   logic wr_done;
-  assign wr_done    = (wr_state_q == WrWrite) & ~rq_select & mem_gnt_i;
-  assign wr_bad_o   = wr_valid_i & ~in_ram(wr_addr_i);
-  assign wr_ready_o = ~wr_bad_o & ((wr_state_q == WrIdle) | wr_done);
+  assign wr_done    = (wr_state_q == WrWrite) & ~wr_bad_q & ~rq_select & mem_gnt_i;
+  assign wr_bad_o   = (wr_state_q != WrIdle) & wr_bad_q;
+  assign wr_ready_o = (wr_state_q == WrIdle) | wr_done;
   assign wr_take    = wr_valid_i & wr_ready_o;
 
   always_comb begin
@@ -112,7 +112,8 @@ module stream_port #(
       WrMerge: if (mem_rvalid_i) wr_state_d = WrWrite;
       default: ;
     endcase
-    if (wr_take) wr_state_d = wr_partial_i ? WrDrain : WrWrite;
+    if (wr_take)  wr_state_d = wr_partial_i ? WrDrain : WrWrite;
+    if (wr_bad_o) wr_state_d = WrIdle;
   end
 
   assign push = mem_rvalid_i & (wr_state_q != WrMerge);
@@ -131,8 +132,8 @@ module stream_port #(
       wr_state_q <= wr_state_d;
       lock_q     <= rq_select & ~mem_gnt_i;
       if (take)          rq_valid_q <= 1'b1;
-      else if (rq_grant) rq_valid_q <= 1'b0;
-      credit_q <= credit_q + (PtrW+1)'(data_pop_i) - (PtrW+1)'(take);
+      else if (rq_grant || rd_bad_o) rq_valid_q <= 1'b0;
+      credit_q <= credit_q + (PtrW+1)'(data_pop_i) + (PtrW+1)'(rd_bad_o) - (PtrW+1)'(take);
       flight_q <= flight_q + (PtrW+1)'(rq_grant) - (PtrW+1)'(push);
       level_q  <= level_q + (PtrW+1)'(push) - (PtrW+1)'(data_pop_i);
       if (data_pop_i) head_q <= head_q + PtrW'(1);
@@ -141,12 +142,16 @@ module stream_port #(
   end
 
   always_ff @(posedge clk_i) begin
-    if (take) rq_addr_q <= rd_addr_i;
+    if (take) begin
+      rq_addr_q <= rd_addr_i;
+      rq_bad_q  <= ~in_ram(rd_addr_i);
+    end
     if (push) fifo[tail_q] <= mem_rdata_i;
     if (wr_take) begin
       wr_addr_q <= wr_addr_i;
       wr_data_q <= wr_data_i;
       wr_mask_q <= wr_mask_i;
+      wr_bad_q  <= ~in_ram(wr_addr_i);
     end else if (wr_state_q == WrMerge && mem_rvalid_i) begin
       wr_data_q <= (mem_rdata_i & ~wr_mask_q) | (wr_data_q & wr_mask_q);
     end

@@ -105,12 +105,14 @@ module stream_run
   header_t     head_q;
 
   logic        binary, halves, in_header, step, last_step, pop;
-  logic [5:0]  elements;                       // of a step
+  logic [5:0]  elements, row_step;             // of a step, and of one of a RUN that is no MAP
+  logic        last_step_q, one_step;          // one_step: a whole row is
   logic [2:0]  size_log2;                      // bits of a step in the buffer, less 2: 4..128
   assign w         = map_q ? Width8 : w_i;
   assign binary    = (a_i == Width1) & (w == Width1);
   assign halves    = (w == Width1) & ~binary;
-  assign elements  = map_q ? 6'd1 : binary ? 6'd32 : w == Width1 ? 6'd16 : 6'd4 << w;
+  assign elements  = map_q ? 6'd1 : row_step;
+  assign row_step  = w_i != Width1 ? 6'd4 << w_i : a_i != Width1 ? 6'd16 : 6'd32;
   assign size_log2 = 3'(4'd3 + (w == Width1 ? (binary ? 4'd3 : 4'd2) : 4'(w)) - 4'(a_i));
   // A step of MAP takes the four elements around its own.
   assign position  = ($clog2(BufWords)+3)'(map_q ? index_q[16:2] << (2'd3 - a_i) : position_q[16:2]);
@@ -118,7 +120,8 @@ module stream_run
 
   assign in_header  = ~map_q & (header_q != header_words);
   assign word_valid = map_q ? ~beyond : data_valid_i;
-  assign last_step  = left_q <= 17'(elements);
+  assign last_step  = last_step_q;             // left_q <= elements
+  assign one_step   = k_i <= 17'((start_i ? map_i : map_q) ? 6'd1 : row_step);
   assign step       = stepping_q & ~in_header & word_valid & (~last_step | place_i) & ~abort_i;
   assign pop        = stepping_q & ~map_q & ~abort_i & data_valid_i & (in_header | (step & (~halves | half_q | last_step)));
   assign data_pop_o = pop;
@@ -131,7 +134,7 @@ module stream_run
 
   always_comb begin
     error_o = ErrNone;
-    if (fetching_q && rd_bad_i) error_o = ErrWeights;
+    if (rd_bad_i) error_o = ErrWeights;
     if (stepping_q && map_q && beyond) error_o = ErrBuffer;
     if (stepping_q && in_header && data_valid_i) begin
       if (header_q == 2'd1 && (data_i[31] || data_i == '0))                   error_o = ErrRequant;
@@ -147,37 +150,40 @@ module stream_run
   always_ff @(posedge clk_i) begin
     if (start_i) begin
       // m = 2, s = 1: the identity, for INT32
-      head_q     <= '{bias: '0, multiplier: 32'd2, shift: 6'd1};
-      header_q   <= '0;
-      left_q     <= k_i;
-      position_q <= '0;
-      half_q     <= 1'b0;
-      first_q    <= 1'b1;
-      rows_q     <= map_i ? elements_i : 17'(n_i);
-      map_q      <= map_i;
-      elements_q <= elements_i;
-      element_q  <= '0;
-      index_q    <= '0;
+      head_q      <= '{bias: '0, multiplier: 32'd2, shift: 6'd1};
+      header_q    <= '0;
+      left_q      <= k_i;
+      last_step_q <= one_step;
+      position_q  <= '0;
+      half_q      <= 1'b0;
+      first_q     <= 1'b1;
+      rows_q      <= map_i ? elements_i : 17'(n_i);
+      map_q       <= map_i;
+      elements_q  <= elements_i;
+      element_q   <= '0;
+      index_q     <= '0;
     end else if (pop && in_header) begin
-      header_q <= header_q + 2'd1;
+      header_q    <= header_q + 2'd1;
       if (header_q == 2'd0) head_q.bias       <= data_i;
       if (header_q == 2'd1) head_q.multiplier <= data_i;
       if (header_q == 2'd2) head_q.shift      <= data_i[5:0];
     end else if (step) begin
-      left_q     <= left_q - 17'(elements);
-      position_q <= position_q + (17'd4 << size_log2);
-      half_q     <= halves & ~half_q;
-      first_q    <= 1'b0;
-      index_q    <= index_q + 18'(elements_q);
+      left_q      <= left_q - 17'(elements);
+      last_step_q <= left_q <= 17'({elements, 1'b0});
+      position_q  <= position_q + (17'd4 << size_log2);
+      half_q      <= halves & ~half_q;
+      first_q     <= 1'b0;
+      index_q     <= index_q + 18'(elements_q);
       if (last_step) begin
-        header_q   <= '0;
-        left_q     <= k_i;
-        position_q <= '0;
-        half_q     <= 1'b0;
-        first_q    <= 1'b1;
-        rows_q     <= rows_q - 17'd1;
-        element_q  <= element_q + 17'd1;
-        index_q    <= 18'(element_q) + 18'd1;
+        header_q    <= '0;
+        left_q      <= k_i;
+        last_step_q <= one_step;
+        position_q  <= '0;
+        half_q      <= 1'b0;
+        first_q     <= 1'b1;
+        rows_q      <= rows_q - 17'd1;
+        element_q   <= element_q + 17'd1;
+        index_q     <= 18'(element_q) + 18'd1;
       end
     end
   end

@@ -108,12 +108,29 @@ def same(run: Netlist, name: str, cycle: int, expected: Sequence[Bit], case: str
     assert not differing, f"{case}: {name} in cycle {cycle} differs in bits {differing}"
 
 
+def prove_last_step(run: Netlist, a: int, w: int, is_map: bool) -> None:
+    """``last_step_q`` says ``left_q <= elements``: at the start, after a step, in the next row, at the borders."""
+    case = f"{a}x{w}, map {is_map}"
+    elements = 1 if is_map else elements_of(a, w)
+    known = STEPPING | {("a_i", 0): BITS.index(a), ("w_i", 0): BITS.index(w), ("map_q", 0): is_map, ("index_q", 0): 0}
+    for k in (1, elements, elements + 1, 2 * elements, 1 << 16):
+        last = [ONE if k <= elements else ZERO]
+        run.restart(known | {("k_i", 0): k, ("start_i", 0): 1, ("map_i", 0): is_map, ("map_q", 0): not is_map})
+        same(run, "last_step_q", 1, last, f"{case}, start with {k}")
+        run.restart(known | {("k_i", 0): k, ("left_q", 0): 1, ("last_step_q", 0): 1})
+        same(run, "last_step_q", 1, last, f"{case}, next row of {k}")
+    for left in (elements + 1, 2 * elements, 2 * elements + 1, 1 << 16):
+        run.restart(known | {("left_q", 0): left, ("last_step_q", 0): 0})
+        same(run, "last_step_q", 1, [ONE if left <= 2 * elements else ZERO], f"{case}, next step of {left}")
+
+
 def prove_step(run: Netlist, a: int, w: int, left: int, half: bool) -> None:
     """A step with *left* elements left in its row; one more than the step has: any number above it."""
     case = f"{a}x{w}, {left} left, half {half}"
     elements = elements_of(a, w)
     last = left <= elements
     known = STEPPING | {("a_i", 0): BITS.index(a), ("w_i", 0): BITS.index(w), ("map_q", 0): 0, ("half_q", 0): half}
+    known |= {("last_step_q", 0): last}
     run.restart({})
     number = run.word("left_q", 0)
     any_above = Word(number.poly, 17, (left, (1 << 17) - 1))
@@ -157,6 +174,9 @@ def sequencer_modes(run: Netlist) -> int:
     cases = 0
     for a in BITS:
         for w in BITS:
+            for is_map in (False, True):
+                prove_last_step(run, a, w, is_map)
+                cases += 1
             for half in (False, True) if w == 1 < a else (False,):
                 for left in range(1, elements_of(a, w) + 2):
                     prove_step(run, a, w, left, half)
@@ -171,6 +191,7 @@ def prove_term(run: Netlist, a: int, place: int) -> None:
     group = run.variables("group", 14 - shift)
     index = [*([ONE if place >> i & 1 else ZERO for i in range(2)]), *group, *([ZERO] * (2 + shift))]
     known = STEPPING | {("a_i", 0): BITS.index(a), ("map_q", 0): 1, ("index_q", 0): index, ("left_q", 0): 5}
+    known |= {("last_step_q", 0): 0}
     run.restart({key: value for key, value in known.items() if key[0] != "data_valid_i"})
     nibble = [*([ZERO] * shift), *run.variables("group", 14 - shift)]
     same(run, "weights_o", 2, [ONE if i == 8 * place else ZERO for i in range(32)], case)
@@ -219,7 +240,7 @@ def test_a_word_written_is_read_at_its_place_in_the_row(yosys: str) -> None:
 
 def test_the_sequencer_hands_on_the_elements_that_are_left(yosys: str) -> None:
     """Every pair, both halves of a word of one-bit weights, every number of elements left; the word is free."""
-    assert sequencer_modes(elaborate(yosys, "run", "stream_run", RUN)) == 259
+    assert sequencer_modes(elaborate(yosys, "run", "stream_run", RUN)) == 259 + 32
 
 
 def test_a_term_of_map_weighs_one(yosys: str) -> None:
@@ -254,6 +275,7 @@ FAULTS = {
     "the wrong half": (RUN, sequencer_modes, "half_q ? data_i[31:16]", "~half_q ? data_i[31:16]"),
     "an element too many": (RUN, sequencer_modes, "low_bits(left_q[5:0])", "low_bits(left_q[5:0] + 6'd1)"),
     "a product of the wrong half": (REQUANT, prove_product, "63'(hh_q) << 32", "63'(hh_q) << 31"),
+    "a last step too late": (RUN, sequencer_modes, "left_q <= 17'({elements", "left_q < 17'({elements"),
     "a word too early": (RUN, sequencer_modes, "(~halves | half_q | last_step)", "(~halves | half_q)"),
 }
 
