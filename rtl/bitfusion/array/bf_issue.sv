@@ -85,7 +85,7 @@ module bf_issue
   assign done   = token_o & image & b_last;
 
   // Position in a pooling window
-  logic       first_q, window_first_q, po_last, mac;
+  logic       first_q, kernel_row_0_q, window_first_q, po_last, mac;
   logic [1:0] po_q;
   logic [4:0] slot_q;
   assign po_last = {1'b0, po_q} + 3'd1 == run_q.po;
@@ -93,11 +93,13 @@ module bf_issue
   always_ff @(posedge clk_i) begin
     if (load) begin
       first_q        <= 1'b1;
+      kernel_row_0_q <= 1'b1;
       window_first_q <= 1'b1;
       po_q           <= '0;
       slot_q         <= '0;
     end else if (token_o) begin
-      first_q <= result;
+      first_q        <= result;
+      kernel_row_0_q <= result | (kernel_row_0_q & ~inner_last);
       if (result) begin
         po_q <= po_last ? '0 : po_q + 2'd1;
         if (po_last) slot_q <= o_last ? '0 : slot_q + 5'd1;
@@ -189,7 +191,7 @@ module bf_issue
   assign unit_o = '{
     act_log2:   run_q.mode.act_log2,
     wgt_log2:   run_q.mode.wgt_log2,
-    act_signed: run_q.mode.act_signed,
+    act_signed: mac & ~kernel_row_0_q ? run_q.mode.wgt_signed : run_q.mode.act_signed,
     wgt_signed: run_q.mode.wgt_signed,
     vector:     run_q.mode.vector,
     left_out:   run_q.mode.vector_op == VecMax,

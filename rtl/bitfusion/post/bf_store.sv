@@ -191,7 +191,7 @@ module bf_store
       assign merged[8*i +: 8] = low_strb[i] ? rotated[8*i +: 8] : held_data_q[8*i +: 8];
     end
     always_ff @(posedge clk_i) begin
-      if (hand_q && (sendable || !conflict)) held_data_q <= crosses && !conflict || conflict ? rotated : merged;
+      if (hand_q && (sendable || !(conflict || crosses))) held_data_q <= conflict || crosses ? rotated : merged;
     end
     assign send_data = send_held ? held_data_q : merged;
   end else begin : gen_no_data
