@@ -1,0 +1,246 @@
+"""Steps of an array layer: registers of its runs, units that they read, weights and parameters in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mico.codegen.bitfusion.isa import Buffer, Mode, RunReg
+from mico.codegen.bitfusion.layers import ArrayLayer
+from mico.codegen.bitfusion.layout import Place, pack_params, pack_weights
+from mico.codegen.bitfusion.machine import Machine
+from mico.codegen.bitfusion.mapping import Block, Geometry, Mapping, Order, Piece, Run
+from mico.codegen.bitfusion.steps import Band, Constants, Step, Tile, Transfer, Unit, bands, image_tile, row_tiles
+from mico.quant.integer import Format
+
+__all__ = ["ArraySteps"]
+
+
+@dataclass(eq=False)
+class ArraySteps:
+    """Makes the steps of one array layer.
+
+    Attributes
+    ----------
+    index
+        Of the layer in the network.
+    places, after
+        Of its operands: where they lie, and the layers that write them.
+    """
+
+    layer: ArrayLayer
+    index: int
+    mapping: Mapping
+    places: tuple[Place, ...]
+    after: tuple[int, ...]
+    out: Place
+    batch: int
+    machine: Machine
+    constants: Constants
+    stored: dict[tuple[Block, Piece | None], int] = field(default_factory=dict)
+
+    @cached_property
+    def geometry(self) -> Geometry:
+        return Geometry(self.layer, self.out, self.machine, self.mapping.unroll, self.mapping.pool_octets)
+
+    def steps(self) -> Iterator[Step]:
+        mapping = self.mapping
+        units = _Cache()
+        match mapping.order:
+            case Order.INPUTS:
+                for key, images, band in self._tiles():
+                    for block in mapping.blocks:
+                        for piece in block.pieces:
+                            scope = (block, piece) if mapping.keep_weights else (key, band.start, block, piece)
+                            weights = units.get(scope, lambda b=block, p=piece: self._weights(b, p))
+                            tile = self._tile(units, (0, piece.operand), key, images, band, piece)
+                            yield from self._runs(tile, block, piece, weights)
+            case Order.WEIGHTS:
+                for number, block in enumerate(mapping.blocks):
+                    for key, images, band in self._tiles():
+                        for piece in block.pieces:
+                            weights = units.get((block, piece), lambda b=block, p=piece: self._weights(b, p))
+                            scope = (0 if mapping.keep_inputs else number, piece.operand)
+                            tile = self._tile(units, scope, key, images, band, piece)
+                            yield from self._runs(tile, block, piece, weights)
+            case Order.PIECES:
+                for key, images, band in self._tiles():
+                    for start in range(0, len(mapping.blocks), mapping.group):
+                        group = mapping.blocks[start : start + mapping.group]
+                        for number in range(len(group[0].pieces)):
+                            base = 0
+                            for block in group:
+                                piece = block.pieces[number]
+                                weights = self._weights(block, piece)
+                                scope = (0 if mapping.keep_inputs else start, number)
+                                tile = self._tile(units, scope, key, images, band, piece)
+                                yield from self._runs(tile, block, piece, weights, base)
+                                base += self.geometry.entries(block, band.stop - band.start, images)
+
+    def _tiles(self) -> Iterator[tuple[int, int, Band]]:
+        """(first image, images, band) of every tile; the band in rows of the first operand."""
+        for first in range(0, self.batch, self.mapping.images):
+            for band in self._bands(0):
+                yield first, min(self.mapping.images, self.batch - first), band
+
+    def _bands(self, operand: int) -> list[Band]:
+        source = self.layer.operands[operand]
+        window = source.window
+        return bands(
+            source.height, window.kernel[0], window.stride[0], window.padding[0], self.out.height, self.layer.pool[0],
+            self.mapping.rows,
+        )  # fmt: skip
+
+    def _tile(self, units: _Cache, scope: object, first: int, images: int, band: Band, piece: Piece) -> Tile:
+        """The tile that holds what *piece* reads for *band*; loaded once for each *scope*."""
+        source = self.layer.operands[piece.operand]
+        place, after, beat = self.places[piece.operand], self.after[piece.operand], self.machine.beat
+        if source.height == 1 and source.width == 1:
+            key = (scope, first, piece.start if self.mapping.order is Order.PIECES else 0)
+            span = (piece.start, piece.stop) if self.mapping.order is Order.PIECES else (0, source.pixel)
+            return units.get(key, lambda: image_tile(place, first, images, band, span, beat, after))
+        cuts = self._bands(piece.operand)
+        own = next(cut for cut in cuts if cut.start == band.start)
+        if images > 1 or len(cuts) == 1:
+            span = (own.top * source.row, own.bottom * source.row)
+            return units.get((scope, first), lambda: image_tile(place, first, images, own, span, beat, after))
+        tiles = units.get((scope, first), lambda: list(row_tiles(place, source.row, first, cuts, beat, after)))
+        return tiles[cuts.index(own)]
+
+    def _runs(self, tile: Tile, block: Block, piece: Piece, weights: Unit, abase: int = 0) -> Iterator[Step]:
+        rows = tile.band.stop - tile.band.start
+        for run in self.geometry.runs(block):
+            yield self._step(tile, block, piece, run, weights, abase)
+            abase += self.geometry.pixels(run, rows, tile.images) * run.octets
+
+    def _step(self, tile: Tile, block: Block, piece: Piece, run: Run, weights: Unit, abase: int) -> Step:
+        geometry, layer, out = self.geometry, self.layer, self.out
+        source = layer.operands[piece.operand]
+        (sy, sx), (pad_y, pad_x) = source.window.stride, source.window.padding
+        py, px = geometry.pool_steps
+        pool_y, pool_x = layer.pool
+        segments, size = geometry.segments(piece)
+        vector = geometry.vector
+        slots = run.octets // self.mapping.pool_octets
+        place = block.first // self.mapping.pool_octets * vector  # of the first result in the unrolled pixel
+        last = min(vector, run.pixels * out.pixel - place - (slots - 1) * vector)
+        mode = Mode(
+            source.format.bits, geometry.weight_bits(source), source.format.signed, True, out.format.bits,
+            out.format.signed, None, piece == block.pieces[0], piece == block.pieces[-1], True,
+        )  # fmt: skip
+        registers = {
+            RunReg.MODE: mode.encode(),
+            RunReg.X0: (run.column * pool_x * sx - pad_x) * source.pixel + piece.start,
+            RunReg.Y0: (tile.band.start * pool_y * sy - pad_y + piece.row) * source.row,
+            RunReg.XEND: source.row,
+            RunReg.YEND: source.height * source.row,
+            RunReg.SEG: size,
+            RunReg.J: segments,
+            RunReg.JSTEP: source.pixel,
+            RunReg.K: piece.rows,
+            RunReg.KSTEP: source.row,
+            RunReg.PX: px,
+            RunReg.PXSTEP: sx * source.pixel,
+            RunReg.PY: py,
+            RunReg.PYSTEP: sy * source.row,
+            RunReg.OX: run.groups,
+            RunReg.OXSTEP: self.mapping.unroll * pool_x * sx * source.pixel,
+            RunReg.OY: tile.band.stop - tile.band.start,
+            RunReg.OYSTEP: pool_y * sy * source.row,
+            RunReg.B: tile.images,
+            RunReg.BSTEP: tile.pitch,
+            RunReg.NCH: geometry.chunks(piece),
+            RunReg.NOCT: run.octets,
+            RunReg.WSTEP: geometry.weight_rows(piece),
+            RunReg.ABASE: abase,
+            RunReg.OSTEP_X: self.mapping.unroll * out.pixel,
+            RunReg.OSTEP_Y: out.row,
+            RunReg.OSTEP_B: out.image,
+            RunReg.OSTEP_O: vector,
+            RunReg.OLAST: last,
+            RunReg.PO: self.mapping.pool_octets,
+        }
+        offset = (
+            out.offset + tile.first * out.image + tile.band.start * out.row + run.column * out.pixel + place
+        )  # fmt: skip
+        return Step(self.index, registers, offset, tile.units, tile.base, tile.shift, weights)
+
+    def _weights(self, block: Block, piece: Piece) -> Unit:
+        """Weights of *piece*, and with the last piece the parameters."""
+        machine, geometry = self.machine, self.geometry
+        rows = block.octets * geometry.weight_rows(piece)
+        beats = rows * machine.wbuf_row_beats
+        transfers = [Transfer(Buffer.WBUF, self._stored(block, piece), 1, beats)]
+        last = piece == block.pieces[-1]
+        if last:
+            transfers.append(Transfer(Buffer.PBUF, self._stored(block, None), 1, block.octets * 3 * machine.param_row_beats))
+        return Unit(True, tuple(transfers), rows, block.octets if last else 0)
+
+    def _stored(self, block: Block, piece: Piece | None) -> int:
+        if (block, piece) not in self.stored:
+            beat, machine = self.machine.beat, self.machine
+            if piece is None:
+                size = block.octets * 3 * machine.param_row_beats * beat
+                offset = self.constants.add(size, lambda: self._make_params(block))
+            else:
+                size = block.octets * self.geometry.weight_rows(piece) * machine.wbuf_row_beats * beat
+                offset = self.constants.add(size, lambda: self._make_weights(block, piece))
+            self.stored[block, piece] = offset
+        return self.stored[block, piece]
+
+    @cached_property
+    def _matrices(self) -> tuple[NDArray[np.int8], ...]:
+        return tuple(operand.weights() for operand in self.layer.operands)
+
+    def _lanes(self, octet: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], int]:
+        """Of each column of *octet*: unrolled pixel, channel, whether it has any; and the column in the pool window."""
+        group, column = divmod(octet, self.mapping.pool_octets)
+        bits = self.out.format.bits
+        pixel, channel = np.divmod(group * self.machine.cols + np.arange(self.machine.cols), self.out.pixel * 8 // bits)
+        return pixel, channel, (pixel < self.mapping.unroll) & (channel < self.layer.outputs), column
+
+    def _make_weights(self, block: Block, piece: Piece) -> NDArray[np.uint8]:
+        geometry, machine = self.geometry, self.machine
+        operand = self.layer.operands[piece.operand]
+        full = self._matrices[piece.operand]
+        bits = operand.format.bits
+        elements = slice(piece.start * 8 // bits, piece.stop * 8 // bits)
+        part = full[:, piece.row : piece.row + piece.rows, :, elements]
+        form = Format(geometry.weight_bits(operand), True)
+        lanes = machine.lanes(bits, form.bits)
+        subwords = machine.subwords(bits, form.bits)
+        packed = []
+        for octet in range(block.first, block.first + block.octets):
+            pixel, channel, real, column = self._lanes(octet)
+            wide = np.zeros((machine.cols, piece.rows, geometry.kernel_width(operand), part.shape[3]), np.int8)
+            for number in np.unique(pixel[real]):
+                own = real & (pixel == number)
+                start = (int(number) * self.mapping.pool_octets + column) * operand.window.stride[1]
+                wide[own, :, start : start + operand.window.kernel[1]] = part[channel[own]]
+            flat = wide.reshape(machine.cols, -1)
+            packed.append(pack_weights(flat, form, lanes, subwords, machine).reshape(-1))
+        return np.concatenate(packed)
+
+    def _make_params(self, block: Block) -> NDArray[np.uint8]:
+        layer = self.layer
+        columns: list[list[NDArray[np.int64]]] = [[], [], []]
+        for octet in range(block.first, block.first + block.octets):
+            _, channel, real, _ = self._lanes(octet)
+            index = np.where(real, channel, 0)
+            for rows, values in zip(columns, (layer.bias, layer.multiplier, layer.shift), strict=True):
+                rows.append(np.where(real, values[index], 0))
+        bias, multiplier, shift = (np.stack(rows) for rows in columns)
+        return pack_params(bias, multiplier, shift, self.machine).reshape(-1)
+
+
+class _Cache(dict):  # type: ignore[type-arg]
+    """Units by what they are for; made when first asked for."""
+
+    def get(self, key, make):  # type: ignore[no-untyped-def, override]
+        if key not in self:
+            self[key] = make()
+        return self[key]

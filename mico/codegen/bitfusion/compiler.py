@@ -1,0 +1,110 @@
+"""IntegerModel to BitFusion program."""
+
+from __future__ import annotations
+
+from mico.codegen.bitfusion.array import ArraySteps
+from mico.codegen.bitfusion.cycles import Timing, simulate
+from mico.codegen.bitfusion.emit import emit
+from mico.codegen.bitfusion.layers import ArrayLayer, Network, lower
+from mico.codegen.bitfusion.layout import Place
+from mico.codegen.bitfusion.link import Ending, link
+from mico.codegen.bitfusion.machine import Machine
+from mico.codegen.bitfusion.program import BitFusionProgram
+from mico.codegen.bitfusion.search import choose
+from mico.codegen.bitfusion.steps import Constants, Step
+from mico.codegen.bitfusion.vector import VectorSteps
+from mico.errors import UsageError
+from mico.quant.check import check
+from mico.quant.integer import IntegerModel
+
+__all__ = ["compile_model"]
+
+_MARKS = 256
+
+
+def compile_model(
+    model: IntegerModel,
+    *,
+    batch: int = 1,
+    machine: Machine = Machine(),  # noqa: B008 - frozen
+    weights: bool = True,
+    timing: Timing | None = None,
+) -> BitFusionProgram:
+    """Compile *model* for *machine*.
+
+    Parameters
+    ----------
+    batch
+        Images that a run of the program computes.
+    weights
+        Without them the program is the same, but its memory holds no weights and parameters and *model* is not
+        checked: for builds without a datapath. Weights can then be arrays of stride zero.
+    timing
+        Constants of the cycle model that chooses tiles and loop orders.
+
+    Raises
+    ------
+    CompileError
+        A layer cannot be mapped; names it.
+    QuantError
+        *model* breaks its contract.
+    """
+    if batch < 1:
+        raise UsageError(f"batch must be at least 1, not {batch}")
+    if weights:
+        check(model)
+    network = lower(model, machine)
+    used = _allocate(network, machine, batch)
+    constants = Constants(used)
+    steps = _steps(network, machine, batch, constants, timing or Timing())
+    endings = _endings(network, steps)
+    names = [layer.name for layer in network.layers]
+    loads, runs = link(steps, endings, names, machine)
+    timeline = simulate(loads, runs, machine, timing)
+    instructions = emit(loads, runs, timeline)
+    program = constants.offset
+    size = -(-8 * len(instructions) // machine.beat) * machine.beat
+    return BitFusionProgram(
+        model.name, machine, batch, instructions, program, program + size, network.place(network.input),
+        network.place(network.output), model.tensors[model.input], tuple(network.marks),
+        tuple(round(cycles) for cycles in (*timeline.marks, timeline.total)), tuple(constants.parts) if weights else (),
+    )  # fmt: skip
+
+
+def _allocate(network: Network, machine: Machine, batch: int) -> int:
+    """Give every tensor its memory; bytes used. Memory is not reused: no store ever meets a load of something else."""
+    offset = 0
+    for name, place in network.places.items():
+        network.places[name] = place.at(offset)
+        offset += place.image * batch
+    return -(-offset // machine.beat) * machine.beat
+
+
+def _steps(network: Network, machine: Machine, batch: int, constants: Constants, timing: Timing) -> list[Step]:
+    written: dict[str, int] = {}
+    steps: list[Step] = []
+    for index, layer in enumerate(network.layers):
+        out = network.place(layer.output)
+        names = [o.tensor for o in layer.operands] if isinstance(layer, ArrayLayer) else list(layer.operands)
+        places: tuple[Place, ...] = tuple(network.place(name) for name in names)
+        after = tuple(written.get(network.storage[name], -1) for name in names)
+        made: ArraySteps | VectorSteps
+        if isinstance(layer, ArrayLayer):
+            mapping = choose(layer, out, batch, machine, timing)
+            made = ArraySteps(layer, index, mapping, places, after, out, batch, machine, constants)
+        else:
+            made = VectorSteps(layer, index, places, after, out, batch, machine, constants)
+        steps += made.steps()
+        written[network.storage[layer.output]] = index
+    return steps
+
+
+def _endings(network: Network, steps: list[Step]) -> list[Ending]:
+    awaited = {unit.after for step in steps for unit in step.inputs}
+    last = {owner: index for index, owner in enumerate(network.owner)}
+    if len(last) > _MARKS:
+        last = {}
+    return [
+        Ending(owner if last.get(owner) == index else None, index in awaited)
+        for index, owner in enumerate(network.owner)
+    ]
