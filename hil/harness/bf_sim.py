@@ -1,6 +1,7 @@
-"""Runs programs on the simulated BitFusion accelerator (``rtl/bitfusion/sim/bf_sim.sv``): memory image in, memory and counters out.
+"""Runs programs on the simulated BitFusion accelerator (``rtl/bitfusion/sim/bf_sim.sv``).
 
-The simulation takes a script of all jobs and needs no Python while it runs; one process serves many jobs.
+Memory image in, memory and counters out. The simulation takes a script of all jobs and needs no Python while it runs;
+one process serves many jobs.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ __all__ = ["Build", "Job", "Mark", "Memory", "Report", "run_jobs"]
 
 _FOLDER = ROOT / "rtl" / "bitfusion"
 _COUNTERS = ("cycles", "array_busy", "wait_patch", "wait_store", "fence", "beats_read", "beats_written", "instructions")
-_SPEED = ("--timing", "-CFLAGS", "-std=c++20", "-CFLAGS", "-O3", "-CFLAGS", "-fno-stack-protector")
+_SPEED = ("--converge-limit", "10000", "-CFLAGS", "-O3", "-CFLAGS", "-fno-stack-protector")
 
 
 class Build(IntEnum):
@@ -34,8 +35,10 @@ class Build(IntEnum):
 
 @dataclass(frozen=True)
 class Memory:
-    """Memory model: *bandwidth* in bits a cycle, shared by reads and writes; latencies in cycles (2 and more); *stall* in 256 is the
-    chance that an AXI channel stands still in a cycle, drawn with *seed* (not 0)."""
+    """Memory model: *bandwidth* in bits a cycle, shared by reads and writes; latencies in cycles (2 and more).
+
+    *stall* in 256 is the chance that an AXI channel stands still in a cycle, drawn with *seed* (not 0).
+    """
 
     bandwidth: int = 192
     read_latency: int = 64
@@ -183,20 +186,17 @@ def run_jobs(
     UsageError
         A window or a dump that is not whole beats.
     """
-    own = read_file_list(_FOLDER / "bf.f")
     if sources:
-        own = [
-            path for path in own if path.parent.name in ("common", "bitfusion", "control") and path.name != "bf_exec.sv"
-        ]
-        own = [path for path in own if path.name not in ("bf_front.sv", "bf_back.sv", "bf_top.sv")]
-        own += [*sources, _FOLDER / "bf_top.sv"]
+        design = [*read_file_list(_FOLDER / "control" / "control.f"), *sources, _FOLDER / "bf_top.sv"]
+    else:
+        design = read_file_list(_FOLDER / "bf.f")
     with tempfile.TemporaryDirectory(prefix="bf_sim_") as name:
         folder = Path(name)
         (folder / "script").write_text(_script(jobs, folder, machine))
         run_cocotb(
             Path(__file__).with_name("bf_wait.py"),
             top="bf_sim",
-            sources=[*own, _FOLDER / "sim" / "bf_memory.sv", _FOLDER / "sim" / "bf_sim.sv"],
+            sources=[*design, _FOLDER / "sim" / "bf_memory.sv", _FOLDER / "sim" / "bf_sim.sv"],
             parameters={
                 "Rows": machine.rows,
                 "Cols": machine.cols,

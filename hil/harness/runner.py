@@ -146,8 +146,8 @@ def run_cocotb(
     seed
         Python's ``random`` and cocotb's in the test module.
     public
-        Every signal can be read and written. Without, only those marked ``/*verilator public_flat_rd*/`` in the source: the
-        simulation is faster by factors.
+        Every signal can be read and written. Without, only those marked ``/*verilator public_flat_rd*/`` in the source:
+        the simulation is faster by factors.
 
     Raises
     ------

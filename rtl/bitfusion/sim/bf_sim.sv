@@ -7,7 +7,8 @@
 //   write OFFSET VALUE         register, by AXI4-Lite
 //   run CYCLES                 start, then wait for the end; after CYCLES it is called hung (reset it with memory)
 //   report PATH                status, counters and marks, read by AXI4-Lite, as JSON
-// done_o rises after the last command.
+// done_o rises after the last command. Each edge of tick_i carries the simulation on by ClocksPerTick cycles: the clock oscillates by itself
+// within one evaluation of the model, so that neither the scheduler of delays nor the simulator's interface sees single cycles.
 module bf_sim #(
   parameter int unsigned Rows       = 16,
   parameter int unsigned Cols       = 32,
@@ -18,14 +19,29 @@ module bf_sim #(
   parameter int unsigned PatchDepth = 64,
   parameter int unsigned ParamDepth = 32,
   parameter int unsigned Build      = bf_pkg::BuildFunctional,
-  parameter int unsigned MemBytes   = 64 << 20
+  parameter int unsigned MemBytes   = 64 << 20,
+  parameter int unsigned ClocksPerTick = 4096       // at most half of Verilator's --converge-limit
 ) (
+  input  logic tick_i /*verilator public_flat_rw*/,
   output logic done_o /*verilator public_flat_rd*/
 );
 
-  logic clk, rst_n;
+  logic        clk, rst_n, tick_seen;
+  logic [31:0] edges_left;
   initial clk = 1'b0;
-  always #1 clk = ~clk;
+  initial tick_seen = 1'b0;
+  initial edges_left = '0;
+
+  // verilator lint_off BLKSEQ
+  always @(tick_i, clk) begin
+    if (tick_i != tick_seen) edges_left = 2 * ClocksPerTick;
+    tick_seen = tick_i;
+    if (edges_left != '0 && !done_o) begin
+      edges_left = edges_left - 32'd1;
+      clk <= ~clk;
+    end
+  end
+  // verilator lint_on BLKSEQ
 
   // Registers
   logic        aw_valid, aw_ready, w_valid, w_ready, b_valid, ar_valid, ar_ready, r_valid, r_ready, busy;
@@ -158,143 +174,102 @@ module bf_sim #(
     end
   end
 
-  // One register access at a time, for the sequencer: it changes its wishes at falling edges.
-  logic        wish, wish_write, granted, address_sent;
-  logic [15:0] wish_offset;
-  logic [31:0] wish_data, answer;
-  logic [1:0]  answer_resp;
+  // Sequencer: a command at a time; register accesses and the wait for the end of a program take cycles.
+  typedef enum logic [2:0] {
+    SqReset,
+    SqCommand,
+    SqAccess,       // address (and data)
+    SqAnswer,
+    SqStarted,
+    SqRun
+  } sequence_e;
 
-  assign aw_valid = wish & wish_write & ~address_sent;
-  assign w_valid  = aw_valid;
-  assign aw_addr  = wish_offset;
-  assign w_data   = wish_data;
-  assign ar_valid = wish & ~wish_write & ~address_sent;
-  assign ar_addr  = wish_offset;
-  assign r_ready  = address_sent;
+  localparam int CounterWords = 24;
+  localparam int FirstMark    = 2 + CounterWords + 1;    // words of a report: STATUS, BLOCKED, counters, MARKS, marks
 
-  always_ff @(posedge clk or negedge rst_n) begin
-    if (!rst_n) begin
-      granted      <= 1'b0;
-      address_sent <= 1'b0;
-      answer       <= '0;
-      answer_resp  <= '0;
-    end else if (wish || granted) begin
-      if ((aw_valid && aw_ready && w_ready) || (ar_valid && ar_ready)) address_sent <= 1'b1;
-      if (address_sent && (b_valid || r_valid)) begin
-        address_sent <= 1'b0;
-        granted      <= 1'b1;
-        answer       <= r_data;
-        answer_resp  <= b_valid ? b_resp : r_resp;
-      end
-      if (!wish) granted <= 1'b0;
-    end
-  end
-
-  // Sequencer
-  int          script, got;
-  logic        hung;
-  logic [31:0] a, b, c, d, e;
+  sequence_e   state;
+  logic        opened, hung, access_write, starting, reporting;
+  logic [15:0] access_offset;
+  logic [31:0] access_data, waited, limit, marks, a, b, c, d, e;
+  int          script, report, got, item;
   string       path, command;
 
-  task automatic reset();
-    @(negedge clk);
-    rst_n = 1'b0;
-    repeat (4) @(negedge clk);
-    rst_n = 1'b1;
-    @(negedge clk);
-  endtask
+  assign aw_valid = (state == SqAccess) & access_write;
+  assign w_valid  = aw_valid;
+  assign aw_addr  = access_offset;
+  assign w_data   = access_data;
+  assign ar_valid = (state == SqAccess) & ~access_write;
+  assign ar_addr  = access_offset;
+  assign r_ready  = state == SqAnswer;
 
-  task automatic access_register(logic is_write, logic [31:0] offset, logic [31:0] data);
-    @(negedge clk);
-    wish        = 1'b1;
-    wish_write  = is_write;
-    wish_offset = offset[15:0];
-    wish_data   = data;
-    wait (granted);
-    @(negedge clk);
-    wish = 1'b0;
-    wait (!granted);
-    if (answer_resp != 2'b00) $fatal(1, "access to register %h refused", offset);
-  endtask
-
-  task automatic write_register(logic [31:0] offset, logic [31:0] data);
-    if (offset == 32'h010) window_base = data;
-    if (offset == 32'h014) window_bytes = data;
-    access_register(1'b1, offset, data);
-  endtask
-
-  task automatic read_register(logic [31:0] offset, output logic [31:0] data);
-    access_register(1'b0, offset, '0);
-    data = answer;
-  endtask
-
-  // The wait for the end costs the simulator no work in a cycle: a counter ends it.
-  logic [31:0] limit, waited;
-  logic        armed, finished;
-  assign finished = armed & (~busy | waited == limit);
-
+  // The sequencer acts at falling edges: what happened at the rising edge between.
+  logic        sent, answered;
+  logic [1:0]  answer_resp;
+  logic [31:0] answer;
   always_ff @(posedge clk) begin
-    waited <= armed ? waited + 32'd1 : '0;
+    sent     <= (aw_valid & aw_ready & w_ready) | (ar_valid & ar_ready);
+    answered <= b_valid | (r_valid & r_ready);
+    if (b_valid || r_valid) begin
+      answer_resp <= b_valid ? b_resp : r_resp;
+      answer      <= r_data;
+    end
   end
 
-  task automatic run_program(logic [31:0] cycles);
-    limit = cycles;
-    write_register(32'h004, 32'd1);
-    armed = 1'b1;
-    wait (finished);
-    @(negedge clk);
-    hung  = busy;
-    armed = 1'b0;
-  endtask
+  function automatic logic [15:0] report_offset(int number);
+    if (number == 0)             return 16'h008;
+    if (number == 1)             return 16'h00C;
+    if (number < FirstMark - 1)  return 16'h080 + 16'(4 * (number - 2));
+    if (number == FirstMark - 1) return 16'h100;
+    return 16'h1000 + 16'(4 * (number - FirstMark));
+  endfunction
 
-  task automatic report_json(string name);
-    int          file;
-    logic [31:0] marks, word;
-    file = $fopen(name, "w");
-    if (file == 0) $fatal(1, "cannot write %s", name);
-    read_register(32'h008, word);
-    $fwrite(file, "{\"hung\": %s, \"escapes\": %0d, \"status\": %0d, ", hung ? "true" : "false", escapes, word);
-    read_register(32'h00C, word);
-    $fwrite(file, "\"blocked\": %0d,\n\"counters\": [", word);
-    for (int i = 0; i < 24; i++) begin
-      read_register(32'h080 + 4 * i, word);
-      $fwrite(file, "%s%0d", i == 0 ? "" : ", ", word);
-    end
-    $fwrite(file, "],\n\"marks\": [");
-    read_register(32'h100, marks);
-    for (int i = 0; i < 4 * marks; i++) begin
-      read_register(32'h1000 + 4 * i, word);
-      $fwrite(file, "%s%0d%s", i % 4 == 0 ? (i == 0 ? "[" : ",\n[") : ", ", word, i % 4 == 3 ? "]" : "");
-    end
-    $fwrite(file, "]}\n");
-    $fclose(file);
-  endtask
-
-  task automatic rest_of_line(output string rest);
+  // verilator lint_off BLKSEQ
+  task automatic rest_of_line();
     string line;
     if ($fgets(line, script) < 2) $fatal(1, "a path is missing in the script");
-    rest = line.substr(1, line.len() - 2);
+    path = line.substr(1, line.len() - 2);
   endtask
 
-  initial begin
-    {wish, wish_write, wish_offset, wish_data, hung, armed, done_o} = '0;
-    {limit, window_base, window_bytes} = '0;
-    rst_n         = 1'b1;
-    bandwidth     = 32'd192;
-    read_latency  = 32'd64;
-    write_latency = 32'd64;
-    stall         = '0;
-    seed          = 32'd1;
-    if (!$value$plusargs("script=%s", path)) $fatal(1, "+script=FILE is missing");
-    script = $fopen(path, "r");
-    if (script == 0) $fatal(1, "cannot read %s", path);
-    reset();
+  task automatic access_register(logic is_write, logic [15:0] offset, logic [31:0] data);
+    access_write  = is_write;
+    access_offset = offset;
+    access_data   = data;
+    state         = SqAccess;
+  endtask
+
+  task automatic report_word(logic [31:0] word);
+    if (item == 0) $fwrite(report, "{\"hung\": %s, \"escapes\": %0d, \"status\": ", hung ? "true" : "false", escapes);
+    if (item == 1) $fwrite(report, ", \"blocked\": ");
+    if (item == 2) $fwrite(report, ",\n\"counters\": [");
+    if (item > 2 && item < FirstMark - 1) $fwrite(report, ", ");
+    if (item == FirstMark - 1) begin
+      marks = word;
+      $fwrite(report, "],\n\"marks\": [");
+    end else begin
+      if (item >= FirstMark) $fwrite(report, "%s", (item - FirstMark) % 4 != 0 ? ", " : item == FirstMark ? "[" : ",\n[");
+      $fwrite(report, "%0d", word);
+      if (item >= FirstMark && (item - FirstMark) % 4 == 3) $fwrite(report, "]");
+    end
+    item = item + 1;
+    if (item >= FirstMark && item == FirstMark + 4 * int'(marks)) begin
+      $fwrite(report, "]}\n");
+      $fclose(report);
+      reporting = 1'b0;
+    end else begin
+      access_register(1'b0, report_offset(item), '0);
+    end
+  endtask
+
+  task automatic next_command();
     got = $fscanf(script, "%s", command);
-    while (got == 1) begin
+    if (got != 1) begin
+      $fclose(script);
+      done_o = 1'b1;
+    end else begin
       case (command)
         "load": begin
           got = $fscanf(script, "%h", a);
-          rest_of_line(path);
+          rest_of_line();
           u_memory.load_file(path, a);
         end
         "zero": begin
@@ -303,7 +278,7 @@ module bf_sim #(
         end
         "dump": begin
           got = $fscanf(script, "%h %h", a, b);
-          rest_of_line(path);
+          rest_of_line();
           u_memory.dump_file(path, a, b);
         end
         "memory": begin
@@ -313,26 +288,82 @@ module bf_sim #(
           write_latency = c;
           stall         = d[7:0];
           seed          = e;
-          reset();
+          state         = SqReset;
+          waited        = '0;
+          rst_n         = 1'b0;
         end
         "write": begin
           got = $fscanf(script, "%h %h", a, b);
-          write_register(a, b);
+          if (a == 32'h010) window_base = b;
+          if (a == 32'h014) window_bytes = b;
+          access_register(1'b1, a[15:0], b);
         end
         "run": begin
-          got = $fscanf(script, "%h", a);
-          run_program(a);
+          got      = $fscanf(script, "%h", limit);
+          starting = 1'b1;
+          access_register(1'b1, 16'h004, 32'd1);
         end
         "report": begin
-          rest_of_line(path);
-          report_json(path);
+          rest_of_line();
+          report = $fopen(path, "w");
+          if (report == 0) $fatal(1, "cannot write %s", path);
+          reporting = 1'b1;
+          item      = 0;
+          access_register(1'b0, report_offset(0), '0);
         end
-        default:   $fatal(1, "unknown command %s", command);
+        default: $fatal(1, "unknown command %s", command);
       endcase
-      got = $fscanf(script, "%s", command);
     end
-    $fclose(script);
-    done_o = 1'b1;
+  endtask
+
+  initial begin
+    {opened, hung, access_write, starting, reporting, done_o, access_offset, access_data, waited, limit, marks} = '0;
+    {window_base, window_bytes} = '0;
+    state         = SqReset;
+    rst_n         = 1'b0;
+    bandwidth     = 32'd192;
+    read_latency  = 32'd64;
+    write_latency = 32'd64;
+    stall         = '0;
+    seed          = 32'd1;
   end
+
+  always @(negedge clk) begin
+    case (state)
+      SqReset: begin
+        if (!opened) begin
+          if ($value$plusargs("script=%s", path) == 0) $fatal(1, "+script=FILE is missing");
+          script = $fopen(path, "r");
+          if (script == 0) $fatal(1, "cannot read %s", path);
+          opened = 1'b1;
+        end
+        waited = waited + 32'd1;
+        if (waited == 32'd4) begin
+          rst_n = 1'b1;
+          state = SqCommand;
+        end
+      end
+      SqCommand: next_command();
+      SqAccess:  if (sent) state = SqAnswer;
+      SqAnswer: begin
+        if (answered) begin
+          if (answer_resp != 2'b00) $fatal(1, "access to register %h refused", access_offset);
+          state = starting ? SqStarted : SqCommand;
+          if (reporting) report_word(answer);
+        end
+      end
+      SqStarted: begin
+        starting = 1'b0;
+        waited   = '0;
+        if (busy) state = SqRun;
+      end
+      default: begin
+        waited = waited + 32'd1;
+        hung   = busy;
+        if (!busy || waited == limit) state = SqCommand;
+      end
+    endcase
+  end
+  // verilator lint_on BLKSEQ
 
 endmodule
