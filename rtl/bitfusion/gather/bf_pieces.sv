@@ -100,6 +100,8 @@ module bf_pieces
       read_q  <= 1'b0;
     end else if (clear_i) begin
       used_q  <= '0;
+      write_q <= 1'b0;
+      read_q  <= 1'b0;
     end else begin
       used_q  <= used_q + {1'b0, step} - {1'b0, pop};
       write_q <= write_q ^ step;

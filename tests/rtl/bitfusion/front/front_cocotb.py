@@ -21,13 +21,14 @@ SEED, BATCHES = BENCH.get("seed", 1), BENCH.get("batches", 6)
 
 
 class Front:
-    """The bench: *ready* and *offer* are the parts of cycles in which chunks are taken and runs are offered."""
+    """Drives the bench behind falling edges and checks what it gives before the rising ones."""
 
     def __init__(self, dut: Any, seed: int) -> None:
         self.dut, self.rng = dut, random.Random(seed)
         self.numpy = np.random.default_rng(seed)
         self.ibuf = np.zeros(IBUF, np.uint8)
         self.cycle = 0
+        self.runs_timed = 0
 
     async def start(self) -> None:
         for name in ("rst_ni", "stop_i", "run_valid_i", "ibuf_we_i", "chunk_ready_i"):
@@ -49,8 +50,21 @@ class Front:
         await FallingEdge(self.dut.clk_i)
         self.dut.ibuf_we_i.value = 0
 
-    async def play(self, runs: Sequence[Run], *, ready: float = 1.0, offer: float = 1.0) -> list[int]:
-        """Runs back to back until all chunks are there; checks them; the cycle of each chunk."""
+    async def play(
+        self, runs: Sequence[Run], *, ready: float = 1.0, offer: float = 1.0, overwrite: bool = False
+    ) -> list[int]:
+        """Runs until all chunks are there, and checks them; the cycle of each chunk.
+
+        Parameters
+        ----------
+        ready, offer
+            Parts of the cycles in which a chunk is taken, and in which a waiting run is offered.
+        overwrite
+            IBUF gets new contents as soon as the last run has signalled its semaphore, while chunks still come.
+        """
+        if overwrite:
+            runs[-1].sem = 5
+        filling = None
         dut, rng = self.dut, self.rng
         expected = deque((i, c) for i, run in enumerate(runs) for c in chunk_stream(run, self.ibuf, ROWS))
         semaphores = deque(run.sem for run in runs if run.sem != NO_SEMAPHORE)
@@ -73,6 +87,8 @@ class Front:
                 taken = True
             if dut.sem_input_valid_o.value:
                 assert int(dut.sem_input_o.value) == semaphores.popleft()
+                if overwrite and not semaphores:
+                    filling = cocotb.start_soon(self.fill())
             patience += 1
             if dut.chunk_valid_o.value:
                 patience = 0
@@ -83,26 +99,78 @@ class Front:
                 if now_ready:
                     expected.popleft()
                     cycles.append(self.cycle)
-            assert patience < 2000, f"nothing comes: {len(expected)} chunks left of {runs[expected[0][0]] if expected else None}"
+            assert patience < 2000, f"nothing comes: {len(expected)} chunks left of {runs}"
             idle = idle + 1 if dut.idle_o.value else 0
             self.cycle += 1
             await FallingEdge(dut.clk_i)
+        if filling:
+            await filling
         assert not dut.differ_o.value, "functional and timing build differ"
         return cycles
 
 
-async def bench(dut: Any, seed: int) -> Front:
-    front = Front(dut, seed)
+async def bench(dut: Any) -> Front:
+    front = Front(dut, SEED)
     await front.start()
     await front.fill()
     return front
 
 
+def limiting_cycles(run: Run) -> int:
+    """Reads, or chunks delivered: the README's cycles of a run in the steady state."""
+    return max(run.pixels * run.reads(ROWS) * (run.noct if run.vector else 1), run.chunks())
+
+
 @cocotb.test()
 async def random_runs_back_to_back(dut: Any) -> None:
-    front = await bench(dut, SEED)
+    front = await bench(dut)
     for batch in range(BATCHES):
         runs = [random_run(front.rng, ROWS, DEPTH, IBUF) for _ in range(12)]
         ready, offer = ((1.0, 1.0), (0.6, 1.0), (0.95, 0.1))[batch % 3]
-        await front.play(runs, ready=ready, offer=offer)
-        await front.fill()
+        await front.play(runs, ready=ready, offer=offer, overwrite=True)
+
+
+@cocotb.test()
+async def a_run_takes_its_reads_or_its_chunks(dut: Any) -> None:
+    front = await bench(dut)
+    while front.runs_timed < 8 * BATCHES:
+        run = random_run(front.rng, ROWS, DEPTH, IBUF)
+        if not run.vector and run.nch != run.natural_nch(ROWS):
+            continue
+        start = front.cycle
+        cycles = await front.play([run])
+        lost = cycles[-1] + 1 - start - limiting_cycles(run)
+        assert 12 <= lost <= 24, f"{lost} cycles more than its reads or chunks: {run}"
+        front.runs_timed += 1
+
+
+@cocotb.test()
+async def runs_follow_without_a_gap(dut: Any) -> None:
+    front = await bench(dut)
+    for _ in range(BATCHES):
+        runs = [random_run(front.rng, ROWS, DEPTH, IBUF) for _ in range(20)]
+        runs = [run for run in runs if run.vector or run.nch == run.natural_nch(ROWS)]
+        start = front.cycle
+        cycles = await front.play(runs)
+        lost = cycles[-1] + 1 - start - sum(map(limiting_cycles, runs))
+        cocotb.log.info(f"LOST {lost} in {len(runs)} runs")
+        assert lost <= 20 + 2 * len(runs), f"{lost} cycles lost in {len(runs)} runs"
+
+
+@cocotb.test()
+async def stop_forgets_all_runs(dut: Any) -> None:
+    front = await bench(dut)
+    for _ in range(8 * BATCHES):
+        run = random_run(front.rng, ROWS, DEPTH, IBUF)
+        dut.run_i.value = run.bits()
+        dut.run_valid_i.value = 1
+        dut.chunk_ready_i.value = front.rng.randrange(2)
+        for _ in range(front.rng.randrange(1, 60)):
+            await FallingEdge(dut.clk_i)
+        dut.stop_i.value = 1
+        for _ in range(front.rng.randrange(1, 4)):
+            await FallingEdge(dut.clk_i)
+            assert dut.idle_o.value and not dut.chunk_valid_o.value and not dut.run_ready_o.value
+        dut.stop_i.value = 0
+        dut.run_valid_i.value = 0
+        await front.play([random_run(front.rng, ROWS, DEPTH, IBUF, limit=60)])
