@@ -58,6 +58,7 @@ class Operand:
     window: Window
     weights: Callable[[], NDArray[np.int8]]
     weight_bits: int
+    channels: int
     groups: int = 1
     zeros: bool = False
 
@@ -248,7 +249,8 @@ def _weighted(network: Network, op: IntegerOp, output: str, pool: IntegerOp | No
             picture = weight.reshape(outputs, place.channels, place.height, place.width).transpose(0, 2, 3, 1)
             return np.pad(picture, ((0, 0), (0, 0), (0, 0), padded)).reshape(outputs, 1, 1, -1)
 
-        operand = Operand(op.inputs[0], 1, 1, size, form, Window(), flat, op.weight_format.bits, zeros=not place.dense)
+        operand = Operand(op.inputs[0], 1, 1, size, form, Window(), flat, op.weight_format.bits, weight.shape[1],
+                          zeros=not place.dense)
         conv = (1, 1)
     else:
         groups = op.number("groups")
@@ -266,8 +268,8 @@ def _weighted(network: Network, op: IntegerOp, output: str, pool: IntegerOp | No
         kernel = (weight.shape[2], weight.shape[3])
         window = Window(kernel, op.pair("stride"), op.pair("padding"))
         operand = Operand(
-            op.inputs[0], place.height, place.width, place.pixel, form, window, picture, op.weight_format.bits, groups,
-            zeros=groups > 1 or not place.dense,
+            op.inputs[0], place.height, place.width, place.pixel, form, window, picture, op.weight_format.bits,
+            place.channels, groups,            zeros=groups > 1 or not place.dense,
         )  # fmt: skip
         conv = _outputs(place.height, place.width, window)
     bias = np.zeros(outputs, np.int64) if op.bias is None else op.bias.astype(np.int64)
@@ -311,7 +313,7 @@ def _concat(network: Network, op: IntegerOp, output: str, machine: Machine) -> l
         ]
     operands = tuple(
         Operand(name, p.height, p.width, p.pixel, p.format, Window(),
-                _identity(p.channels, p.elements, start, out.channels), 2, zeros=True)
+                _identity(p.channels, p.elements, start, out.channels), 2, p.channels, zeros=True)
         for name, p, start in zip(op.inputs, places, starts, strict=False)
     )  # fmt: skip
     spread = [np.full(p.channels, c, dtype=(np.int64, 2)) for p, c in zip(places, constants, strict=True)]

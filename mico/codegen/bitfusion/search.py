@@ -1,20 +1,395 @@
-"""Chooses the mapping of an array layer: search over unrolling, octets, pieces, tiles and loop order."""
+"""Chooses the mapping of an array layer: search over unrolling, octets, pieces, tiles and loop order.
+
+A candidate's cycles are estimated from sums (:func:`_estimate`), not played: the array or the gather for every run,
+the memory for everything that is moved, whatever of both cannot overlap because a buffer holds no second unit.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+
 from mico.codegen.bitfusion.cycles import Timing
-from mico.codegen.bitfusion.layers import ArrayLayer
+from mico.codegen.bitfusion.layers import ArrayLayer, Operand
 from mico.codegen.bitfusion.layout import Place
 from mico.codegen.bitfusion.machine import Machine
 from mico.codegen.bitfusion.mapping import Block, Geometry, Mapping, Order, Piece
+from mico.codegen.bitfusion.steps import Band, bands
+from mico.errors import CompileError
 
 __all__ = ["choose"]
 
+_UNROLLS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 48, 64)
+_KEEP = 4  # unrollings whose tiles are searched
+_MAX_COUNT = 65535
+
+
+@dataclass(frozen=True)
+class _Tiling:
+    """Rows and images of a tile, with what follows from them.
+
+    *bytes*: read in a pass; *first*: by the first tile; *live*: in IBUF at once; *double*: with the tile behind it.
+    """
+
+    rows: int
+    images: int
+    tiles: int
+    bytes: int
+    first: int
+    live: int
+    double: int
+
 
 def choose(layer: ArrayLayer, out: Place, batch: int, machine: Machine, timing: Timing) -> Mapping:
-    geometry = Geometry(layer, out, machine, 1, 1)
-    pieces = tuple(
-        Piece(index, 0, operand.window.kernel[0], 0, operand.pixel, True) for index, operand in enumerate(layer.operands)
-    )
-    blocks = tuple(Block(o, 1, pieces) for o in range(geometry.octets))
-    return Mapping(1, 1, blocks, Order.INPUTS, out.height, 1)
+    """The mapping with the fewest estimated cycles.
+
+    Raises
+    ------
+    CompileError
+        There is none; says what does not fit.
+    """
+    _check(layer, machine)
+    best: tuple[float, Mapping] | None = None
+    reasons: dict[str, int] = {}
+    for geometry in _geometries(layer, out, machine):
+        search = _Search(geometry, batch, timing, reasons)
+        for cost, mapping in search.candidates():
+            if best is None or cost < best[0]:
+                best = cost, mapping
+    if best is None:
+        why = max(reasons, key=lambda r: reasons[r]) if reasons else "no tiling"
+        raise CompileError(f"cannot be mapped: {why}", where=layer.name, cure="larger buffers, or fewer bits")
+    return best[1]
+
+
+def _check(layer: ArrayLayer, machine: Machine) -> None:
+    for operand in layer.operands:
+        elements = machine.chunk_elements(operand.format.bits, operand.weight_bits)
+        if elements * operand.format.bits % 8:
+            raise CompileError(
+                f"{elements} activations of {operand.format.bits} bits, which the array takes in a cycle, are not "
+                "whole bytes",
+                where=layer.name,
+                cure="more activation bits, or a multiple of 4 rows",
+            )
+
+
+def _geometries(layer: ArrayLayer, out: Place, machine: Machine) -> list[Geometry]:
+    """Unrollings with the fewest cycles of array and gather."""
+    width = layer.pool[1]
+    found: list[tuple[int, int, Geometry]] = []
+    for unroll in sorted({u for u in (*_UNROLLS, out.width) if u <= out.width}):
+        for pool_octets in sorted({1, width} if unroll == 1 and width in (1, 2, 4) else {width if width in (1, 2, 4) else 0}):
+            if pool_octets == 0 and unroll > 1:
+                continue
+            geometry = Geometry(layer, out, machine, unroll, pool_octets or 1)
+            if geometry.octets * unroll > 4096:
+                continue
+            py, px = geometry.pool_steps
+            cycles = 0
+            for index, operand in enumerate(layer.operands):
+                piece = Piece(index, 0, operand.window.kernel[0], 0, operand.pixel, True)
+                for run in geometry.runs(Block(0, geometry.octets, ())):
+                    issue, reads = run.octets * geometry.chunks(piece), geometry.reads(piece)
+                    cycles += run.groups * py * px * max(issue, reads)
+            found.append((cycles, geometry.octets, geometry))
+    found.sort(key=lambda entry: entry[:2])
+    kept = [geometry for _, _, geometry in found[:_KEEP]]
+    return kept + [g for _, _, g in found[_KEEP:] if g.unroll == 1]
+
+
+@dataclass
+class _Search:
+    geometry: Geometry
+    batch: int
+    timing: Timing
+    reasons: dict[str, int]
+
+    @property
+    def layer(self) -> ArrayLayer:
+        return self.geometry.layer
+
+    @property
+    def machine(self) -> Machine:
+        return self.geometry.machine
+
+    def _refuse(self, why: str) -> None:
+        self.reasons[why] = self.reasons.get(why, 0) + 1
+
+    def candidates(self) -> Iterator[tuple[float, Mapping]]:
+        for pieces_of in self._splits():
+            for blocks in self._blocks(pieces_of):
+                for tiling in self._tilings(len(blocks[0].pieces) > 1, blocks):
+                    for mapping in self._orders(blocks, tiling):
+                        cost = self._estimate(mapping, tiling)
+                        if cost is not None:
+                            yield cost, mapping
+
+    # Pieces of the reduction: a function from an octet to its pieces.
+
+    def _splits(self) -> list[list[tuple[Piece, ...]]]:
+        """Ways to cut the reduction, each as the pieces of every octet."""
+        operands, geometry = self.layer.operands, self.geometry
+        if len(operands) > 1:
+            whole = tuple(Piece(i, 0, o.window.kernel[0], 0, o.pixel, True) for i, o in enumerate(operands))
+            return [[whole] * geometry.octets] if all(self._fits(p) for p in whole) else []
+        (operand,) = operands
+        ways: list[list[tuple[Piece, ...]]] = []
+        for start, stop in self._ranges(operand):
+            ways_here = [pieces for pieces in _cut(operand, geometry, start, stop) if all(map(self._fits, pieces))]
+            ways_here.sort(key=lambda pieces: (sum(geometry.chunks(p) for p in pieces), len(pieces)))
+            ways.append([pieces for i, pieces in enumerate(ways_here) if i < 8 or i % 4 == 0])
+        if geometry.pool_octets * geometry.unroll == 1 and operand.groups > 1:
+            sliced = self._group_slices(operand)
+            if sliced:
+                ways.append(sliced)
+        if not ways[0] and len(ways) == 1:
+            self._refuse("the weights of an octet exceed the weight buffer in every cut")
+        made = [[pieces] * geometry.octets for pieces in ways[0]]
+        return made + [[(piece,) for piece in way] for way in ways[1:]]  # type: ignore[misc]
+
+    def _ranges(self, operand: Operand) -> list[tuple[int, int]]:
+        return [(0, operand.pixel)]
+
+    def _group_slices(self, operand: Operand) -> list[Piece]:
+        """For grouped convolutions: each octet reads only its groups' channels."""
+        geometry = self.geometry
+        per_out = self.layer.outputs // operand.groups
+        bits = operand.format.bits
+        place_channels = operand.groups * self._share(operand)
+        pieces = []
+        for octet in range(geometry.octets):
+            low = octet * self.machine.cols
+            high = min(low + self.machine.cols, self.layer.outputs) - 1
+            first = low // per_out * self._share(operand)
+            last = min((high // per_out + 1) * self._share(operand), place_channels)
+            start, stop = first * bits // 8, -(-last * bits // 8)
+            pieces.append(Piece(0, 0, operand.window.kernel[0], start, stop, stop - start == operand.pixel))
+        return pieces if all(map(self._fits, pieces)) else []
+
+    def _share(self, operand: Operand) -> int:
+        return operand.channels // operand.groups
+
+    def _fits(self, piece: Piece) -> bool:
+        geometry = self.geometry
+        _, size = geometry.segments(piece)
+        return geometry.weight_rows(piece) <= self.machine.wbuf_rows and size <= _MAX_COUNT
+
+    def _blocks(self, pieces_of: Sequence[tuple[Piece, ...]]) -> Iterator[tuple[Block, ...]]:
+        """Octets grouped: as many as buffers hold, and fewer."""
+        geometry, machine = self.geometry, self.machine
+        step = geometry.pool_octets
+        rows = max(geometry.weight_rows(p) for pieces in pieces_of for p in pieces)
+        most = min(machine.wbuf_rows // rows, machine.param_depth, geometry.octets)
+        if self.layer.pool != (1, 1):
+            most = min(most, 32 * step)
+        if any(geometry.chunks(p) > machine.patch_depth for pieces in pieces_of for p in pieces):
+            most = min(most, 1)
+        most -= most % step
+        if most < step:
+            self._refuse("the octets of a pooling window exceed the buffers")
+            return
+        sizes = {most, step}
+        for share in (2, 3, 4):
+            sizes.add(max(step, most // share // step * step))
+        total = geometry.octets
+        sizes |= {max(step, -(-total // -(-total // size)) // step * step) for size in list(sizes)}
+        for size in sorted(sizes):
+            blocks = []
+            first = 0
+            while first < total:
+                count = 1
+                while count < size and first + count < total and pieces_of[first + count] == pieces_of[first]:
+                    count += 1
+                blocks.append(Block(first, count, pieces_of[first]))
+                first += count
+            if all(block.octets % step == 0 for block in blocks):
+                yield tuple(blocks)
+
+    # Tiles
+
+    def _cuts(self, operand: Operand, rows: int) -> list[Band]:
+        window = operand.window
+        return bands(
+            operand.height, window.kernel[0], window.stride[0], window.padding[0], self.geometry.out.height,
+            self.layer.pool[0], rows,
+        )  # fmt: skip
+
+    def _tilings(self, split: bool, blocks: Sequence[Block]) -> list[_Tiling]:
+        """Tiles that fit: several images, an image, bands; few of each kind."""
+        geometry, machine, out = self.geometry, self.machine, self.geometry.out
+        limit = machine.obuf_entries if split else 1 << 60
+
+        def entries(rows: int, images: int) -> int:
+            return max(geometry.entries(block, rows, images) for block in blocks)
+
+        made: list[_Tiling] = []
+        whole = self._tiling(out.height, 1)
+        if whole.live <= machine.ibuf_bytes and entries(out.height, 1) <= limit:
+            most = min(self.batch, limit // max(entries(out.height, 1), 1), machine.ibuf_bytes // max(whole.live, 1))
+            for images in sorted({1, 2, 4, 8, 16, 32, most, most // 2, -(-self.batch // -(-self.batch // most))}):
+                if 0 < images <= most:
+                    made.append(self._tiling(out.height, images))
+        found = 0
+        for rows in range(out.height - 1, 0, -1):
+            if -(-out.height // rows) == -(-out.height // (rows + 1)) and found:
+                continue  # the same number of bands, less even
+            if entries(rows, 1) > limit:
+                continue
+            rows = max(-(-out.height // -(-out.height // rows)), 1)
+            tiling = self._tiling(rows, 1)
+            if tiling.live <= machine.ibuf_bytes:
+                made.append(tiling)
+                found += 1
+                if found >= 6 and tiling.double <= machine.ibuf_bytes:
+                    break
+        if not made:
+            if entries(1, 1) > limit:
+                self._refuse("the partial sums of a row of results exceed the accumulator buffer")
+            else:
+                self._refuse("the rows that a row of results reads exceed the input buffer")
+        return made
+
+    def _tiling(self, rows: int, images: int) -> _Tiling:
+        beat = self.machine.beat
+        total = first = live = double = 0
+        height = self.geometry.out.height
+        for operand in self.layer.operands:
+            cuts = self._cuts(operand, rows)
+            sizes = [-(-(c.bottom - c.top) * operand.row // beat) * beat + (beat if c.top else 0) for c in cuts]
+            used = (cuts[-1].bottom - cuts[0].top) * operand.row
+            total += used * self.batch
+            first += sizes[0] * images
+            live += max(sizes) * images
+            if len(cuts) > 1:
+                pairs = [
+                    (b.bottom - a.top) * operand.row + 2 * beat for a, b in zip(cuts, cuts[1:], strict=False)
+                ] + [sizes[-1] + sizes[0] + beat]
+                double += max(pairs)
+            else:
+                double += 2 * sizes[0] * images
+        tiles = -(-self.batch // images) * -(-height // rows)
+        return _Tiling(rows, images, tiles, total, first, live, double)
+
+    def _orders(self, blocks: tuple[Block, ...], tiling: _Tiling) -> Iterator[Mapping]:
+        geometry, machine = self.geometry, self.machine
+        rows = [[b.octets * geometry.weight_rows(p) for p in b.pieces] for b in blocks]
+        all_rows = sum(map(sum, rows))
+        all_params = sum(b.octets for b in blocks)
+        unroll, pool_octets = geometry.unroll, geometry.pool_octets
+        head = (unroll, pool_octets, blocks)
+        if all_rows <= machine.wbuf_rows and all_params <= machine.param_depth:
+            yield Mapping(*head, Order.INPUTS, tiling.rows, tiling.images, keep_weights=True)
+        else:
+            yield Mapping(*head, Order.INPUTS, tiling.rows, tiling.images)
+            if max(map(sum, rows)) <= machine.wbuf_rows:
+                yield Mapping(*head, Order.WEIGHTS, tiling.rows, tiling.images)
+                if self._resident(tiling):
+                    yield Mapping(*head, Order.WEIGHTS, tiling.rows, tiling.images, keep_inputs=True)
+        operand = self.layer.operands[0]
+        count = len(blocks[0].pieces)
+        same = all(len(b.pieces) == count for b in blocks)
+        if same and count > 1 and len(self.layer.operands) == 1 and (operand.height, operand.width) == (1, 1):
+            each = max(geometry.entries(b, 1, tiling.images) for b in blocks)
+            group = min(len(blocks), machine.obuf_entries // each)
+            if group:
+                yield Mapping(*head, Order.PIECES, tiling.rows, tiling.images, group=group)
+
+    def _resident(self, tiling: _Tiling) -> bool:
+        beat = self.machine.beat
+        tiles = tiling.tiles + 1
+        return tiling.bytes + 2 * tiles * beat * len(self.layer.operands) <= self.machine.ibuf_bytes
+
+    # Cycles
+
+    @cached_property
+    def _out_bytes(self) -> int:
+        return self.geometry.out.size * self.batch
+
+    def _estimate(self, mapping: Mapping, tiling: _Tiling) -> float | None:
+        geometry, machine, t = self.geometry, self.machine, self.timing
+        out = geometry.out
+        blocks = mapping.blocks
+        compute = 0
+        runs = 0
+        weight_units: list[tuple[int, int]] = []  # rows, bytes
+        row_bytes = machine.wbuf_row_beats * machine.beat
+        for block in blocks:
+            for number, piece in enumerate(block.pieces):
+                chunks, reads = geometry.chunks(piece), geometry.reads(piece)
+                last = number == len(block.pieces) - 1
+                for run in geometry.runs(block):
+                    pixels = geometry.pixels(run, out.height, self.batch)
+                    compute += pixels * max(run.octets * chunks, reads)
+                    runs += tiling.tiles
+                rows = block.octets * geometry.weight_rows(piece)
+                params = block.octets * 3 * machine.param_row_beats * machine.beat if last else 0
+                weight_units.append((rows, rows * row_bytes + params))
+        weight_bytes = sum(size for _, size in weight_units)
+        weight_loads = 1
+        input_passes = 1
+        match mapping.order:
+            case Order.INPUTS:
+                weight_loads = 1 if mapping.keep_weights else tiling.tiles
+            case Order.WEIGHTS:
+                input_passes = 1 if mapping.keep_inputs else len(blocks)
+            case Order.PIECES:
+                weight_loads = tiling.tiles
+                input_passes = -(-len(blocks) // mapping.group)
+        moved = tiling.bytes * input_passes + weight_bytes * weight_loads
+        memory = (moved + self._out_bytes) / t.bytes_per_cycle
+        stall = 0.0
+        if not mapping.keep_weights and len(weight_units) > 1:
+            pairs = zip(weight_units, weight_units[1:], strict=False)
+            if max(a[0] + b[0] for a, b in pairs) > machine.wbuf_rows:
+                if mapping.order is Order.WEIGHTS and len(blocks[0].pieces) > 1 and len(blocks) > 1:
+                    pass
+                stall += weight_bytes * weight_loads / t.bytes_per_cycle + len(weight_units) * weight_loads * t.read_latency
+            elif mapping.order is Order.WEIGHTS and len(blocks) > 1:
+                sums = [sum(b.octets * geometry.weight_rows(p) for p in b.pieces) for b in blocks]
+                if max(a + b for a, b in zip(sums, sums[1:], strict=False)) > machine.wbuf_rows:
+                    stall += weight_bytes / t.bytes_per_cycle + len(blocks) * t.read_latency
+        if mapping.order is Order.PIECES:
+            operand = self.layer.operands[0]
+            widest = max(p.stop - p.start + 2 * machine.beat for p in blocks[0].pieces) * mapping.images
+            if widest > machine.ibuf_bytes:
+                return None
+            if 2 * widest > machine.ibuf_bytes:
+                stall += tiling.bytes * input_passes / t.bytes_per_cycle
+            first = widest
+            del operand
+        else:
+            if tiling.live > machine.ibuf_bytes:
+                return None
+            loads = tiling.tiles * (1 if mapping.keep_inputs else input_passes)
+            if tiling.double > machine.ibuf_bytes and not mapping.keep_inputs and loads > 1:
+                stall += tiling.bytes * input_passes / t.bytes_per_cycle + loads * t.read_latency
+            first = tiling.first
+        weights_first = max(0, weight_units[0][1] - first)
+        start = (first + weights_first) / t.bytes_per_cycle + t.read_latency + t.gather_latency
+        return ceil(max(compute + stall + runs * t.run_gap, memory) + start + t.drain)
+
+
+def _cut(operand: Operand, geometry: Geometry, start: int, stop: int) -> Iterator[tuple[Piece, ...]]:
+    """Cuts of a reduction by kernel rows and bytes of a pixel."""
+    height = operand.window.kernel[0]
+    chunk = geometry.chunk_bytes(operand)
+    size = stop - start
+    counts = sorted({c for c in (*range(1, 17), 20, 24, 32, 40, 48, 64, 80, 96, 128) if c == 1 or size >= c * chunk})
+    seen: set[tuple[int, int]] = set()
+    for rows in range(height, 0, -1):
+        for count in counts:
+            per_row = geometry.machine.subwords(operand.format.bits, geometry.weight_bits(operand))
+            grain = chunk * per_row if size >= 4 * count * chunk * per_row else chunk
+            share = -(-size // count // grain) * grain if count > 1 else size
+            if (rows, share) in seen:
+                continue
+            seen.add((rows, share))
+            bounds = [*range(start, stop, share), stop]
+            yield tuple(
+                Piece(0, row, min(rows, height - row), a, b, count == 1)
+                for row in range(0, height, rows)
+                for a, b in zip(bounds, bounds[1:], strict=False)
+            )
