@@ -171,7 +171,7 @@ def run_cocotb(
         runner = get_runner("verilator")
         if not public:
             command = runner._build_command
-            runner._build_command = lambda: [[word for word in words if word not in _PUBLIC] for words in command()]
+            runner._build_command = lambda: [[w for w in line if w not in _PUBLIC] for line in command()]  # type: ignore[method-assign]
         if not (folder / top).is_file():
             build_log.unlink(missing_ok=True)
             try:
