@@ -23,7 +23,6 @@ from hil.settings import SEARCHERS, Observer, Settings
 from hil.store import Evaluation, Store
 from hil.targets.base import Program, Target
 from hil.targets.soc_sim import SocSim
-from hil.toolchain import builder_for
 from mico import models
 from mico.data import Dataset
 from mico.errors import MeasurementError, UsageError
@@ -334,8 +333,7 @@ def explore(
     observer
         Is told what happens, for instance :class:`hil.report.Progress`.
     build
-        From integers to what *target* runs; by default :func:`hil.toolchain.build_program` with the kernels for the
-        SIMD unit that it has.
+        From integers to what *target* runs; by default its own ``build``.
     seeds
         Other seeds that took part, for the record.
 
@@ -358,7 +356,7 @@ def explore(
         target=target,
         store=store,
         fp32_accuracy=accuracy(module, dataset.test),
-        build=build or builder_for(target),
+        build=build or target.build,
         settings=settings,
         observer=observer or Observer(),
         seeds=seeds or {},

@@ -12,14 +12,14 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from hil.targets.base import Program, Target
+from hil.targets.base import Program
 from mico.codegen.c import generate, include_dirs, kernel_sources, load_layouts, unpack_tensor
 from mico.errors import ToolError
 from mico.quant.integer import IntegerModel
@@ -32,7 +32,6 @@ __all__ = [
     "RAM_BASE",
     "build_boot_rom",
     "build_program",
-    "builder_for",
     "cached_object",
     "compile_source",
     "compiler_version",
@@ -90,11 +89,6 @@ def build_program(model: IntegerModel, *, simd: int = 2, cache_dir: str | Path |
         with new_entry(entry) as scratch:
             _build(model, simd, scratch, cache_path / "objects")
     return _load_program(entry)
-
-
-def builder_for(target: Target) -> Callable[[IntegerModel], Program]:
-    """:func:`build_program` with the kernels for the SIMD unit that *target* has."""
-    return partial(build_program, simd=target.simd)
 
 
 def build_boot_rom(cache_dir: str | Path | None = None) -> Path:

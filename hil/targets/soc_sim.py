@@ -15,9 +15,10 @@ from hil.link.flash import flash
 from hil.link.port import Port, open_port
 from hil.targets.base import LayerCycles, Program, Provenance, Run, Target
 from hil.targets.sim_process import SimProcess
-from hil.toolchain import build_boot_rom, firmware_hash
+from hil.toolchain import build_boot_rom, build_program, firmware_hash
 from hil.verilate import DEFAULT_RAM_BYTES, SocBuild, build_soc, describe_soc
 from mico.errors import DeviceError, FlashError, MeasurementError, MicoError, UsageError
+from mico.quant.integer import IntegerModel
 
 __all__ = ["SocSim"]
 
@@ -179,6 +180,10 @@ class SocSim(Target):
                 where=program.name,
             )
         return Run(outputs, total, samples, tuple(parts))
+
+    def build(self, model: IntegerModel) -> Program:
+        """Firmware with the kernels for the SIMD unit that it has: :func:`hil.toolchain.build_program`."""
+        return build_program(model, simd=self.simd)
 
     def counts(self) -> list[tuple[str, dict[str, int]]]:
         counted = self.talk(lambda console: console.counters(self.infer_timeout_s))

@@ -10,7 +10,7 @@ import pytest
 
 from hil import toolchain
 from hil.targets.soc_sim import SocSim
-from hil.toolchain import build_boot_rom, build_program, builder_for, compiler_version, firmware_hash
+from hil.toolchain import build_boot_rom, build_program, compiler_version, firmware_hash
 from mico.errors import ToolError
 from tests.hil.targets.programs import lenet5, picture
 
@@ -53,7 +53,7 @@ def test_the_same_model_gives_the_same_program_from_the_cache_and_from_an_empty_
 
 @pytest.mark.parametrize("version", [0, 1, 2])
 def test_programs_for_a_target_use_the_simd_unit_that_it_has(version: int):
-    program = builder_for(SocSim(simd=version))(picture())
+    program = SocSim(simd=version).build(picture())
     assert f"-DMICO_SIMD={version}" in program.toolchain.split()
     assert program == build_program(picture(), simd=version)
     assert SocSim(simd=version).provenance(program).firmware == firmware_hash(simd=version)
