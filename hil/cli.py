@@ -34,6 +34,7 @@ Budget = Annotated[int, typer.Option(help="Evaluations, the 8-bit network's incl
 Seed = Annotated[int, typer.Option(help="Of training, quantisation and search.")]
 Data = Annotated[str, typer.Option("--dataset", help="mnist, digits, or auto: mnist where it is on disk.")]
 Out = Annotated[Path, typer.Option(help="Folder for result.json, scheme.json and plot.png.")]
+On = Annotated[str, typer.Option("--target", help="soc-sim or bitfusion-sim.")]
 StoreAt = Annotated[str, typer.Option("--store", help="SQLite file or database URL.")]
 
 
@@ -45,9 +46,10 @@ def demo(
     dataset: Data = "auto",
     out: Out = _DEMO,
     store: StoreAt = str(_STORE),
+    target: On = "soc-sim",
 ) -> None:
-    """LeNet-5 through the whole loop on the simulated SoC; started again, it goes on where it was."""
-    _campaign("lenet5", dataset, out, store, None, fraction=fraction, budget=budget, seed=seed)
+    """LeNet-5 through the whole loop on a simulated target; started again, it goes on where it was."""
+    _campaign("lenet5", dataset, out, store, None, target, fraction=fraction, budget=budget, seed=seed)
 
 
 @app.command()
@@ -67,6 +69,7 @@ def search(
     activation_bits: Annotated[str, typer.Option(help="Widths of activations to choose from.")] = "8,4,2,1",
     finalists: Annotated[int, typer.Option(help="Schemes that are trained fully in the end.")] = 2,
     verify: Annotated[int, typer.Option(help="Test images compared on the target in the end.")] = 100,
+    target: On = "soc-sim",
 ) -> None:
     """Search the bits of a network under a latency that is measured."""
     options = {
@@ -76,7 +79,7 @@ def search(
         "finalists": finalists,
         "verify_inputs": verify,
     }
-    _campaign(model, dataset, out, store, weights, fraction=fraction, budget=budget, seed=seed, **options)
+    _campaign(model, dataset, out, store, weights, target, fraction=fraction, budget=budget, seed=seed, **options)
 
 
 @app.command()
@@ -117,15 +120,19 @@ def doctor() -> None:
     raise typer.Exit(check(Console()))
 
 
-def _campaign(model: str, dataset: str, out: Path, store: str, weights: Path | None, **options: Any) -> None:
+def _campaign(
+    model: str, dataset: str, out: Path, store: str, weights: Path | None, target: str, **options: Any
+) -> None:
     from hil import report
     from hil.campaign import Settings, explore
     from hil.networks import load_network
     from hil.store import Store
+    from hil.targets.kinds import make_target
     from mico.data import load
     from mico.errors import MeasurementError
 
     settings = Settings(**options)
+    measured_on = make_target(target)
     console = Console(stderr=True)
     opened = Store(store)
     data = load(dataset)
@@ -141,6 +148,7 @@ def _campaign(model: str, dataset: str, out: Path, store: str, weights: Path | N
         result = explore(
             network.module,
             data,
+            measured_on,
             recipe=network.recipe,
             name=network.name,
             store=opened,
