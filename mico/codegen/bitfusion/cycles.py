@@ -34,6 +34,8 @@ class Timing:
         From the last chunk of the last run to the last write.
     run_gap
         Cycles that the array loses between two runs.
+    run_least
+        Cycles between the starts of two runs: their registers have to be set.
     """
 
     bytes_per_cycle: float = 24.0
@@ -43,6 +45,7 @@ class Timing:
     gather_latency: float = 16.0
     drain: float = 24.0
     run_gap: float = 2.0
+    run_least: float = 20.0
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,7 @@ class _Search:
     batch: int
     timing: Timing
     reasons: dict[str, int]
+    _last_work: tuple[tuple[Block, ...], tuple[list[tuple[int, int]], int, int, int]] | None = None
 
     @property
     def layer(self) -> ArrayLayer:
@@ -245,6 +246,11 @@ class _Search:
                 found += 1
                 if found >= 6 and tiling.double <= machine.ibuf_bytes:
                     break
+        operand = self.layer.operands[0]
+        if split and (operand.height, operand.width) == (1, 1):  # inputs come in pieces: they need not fit
+            images = min(self.batch, limit // max(entries(1, 1), 1))
+            if images and all(tiling.images != images for tiling in made):
+                made.append(self._tiling(1, images))
         if not made:
             if entries(1, 1) > limit:
                 self._refuse("the partial sums of a row of results exceed the accumulator buffer")
@@ -294,7 +300,7 @@ class _Search:
         if same and count > 1 and len(self.layer.operands) == 1 and (operand.height, operand.width) == (1, 1):
             each = max(geometry.entries(b, 1, tiling.images) for b in blocks)
             group = min(len(blocks), machine.obuf_entries // each)
-            if group:
+            if group and all(b.octets == blocks[0].octets for b in blocks[:-1]):
                 yield Mapping(*head, Order.PIECES, tiling.rows, tiling.images, group=group)
 
     def _resident(self, tiling: _Tiling) -> bool:
@@ -308,26 +314,46 @@ class _Search:
     def _out_bytes(self) -> int:
         return self.geometry.out.size * self.batch
 
+    def _work(self, blocks: tuple[Block, ...]) -> tuple[list[tuple[int, int]], int, int, int]:
+        """(cycles of all tiles, runs of a tile) of every kind of run; bytes of all weights and parameters; how often
+        they are loaded; rows of the two neighbours that take most."""
+        if self._last_work is not None and self._last_work[0] is blocks:
+            return self._last_work[1]
+        geometry, machine = self.geometry, self.machine
+        kinds: dict[tuple[int, int, int], list[object]] = {}
+        for block in blocks:
+            kind = (block.octets, id(block.pieces), block.first if geometry.unroll > 1 else 0)
+            kinds.setdefault(kind, [block, 0])[1] += 1  # type: ignore[operator]
+        work: list[tuple[int, int]] = []
+        size = units = 0
+        rows: list[int] = []
+        row_bytes = machine.wbuf_row_beats * machine.beat
+        for found, many in kinds.values():
+            assert isinstance(found, Block)
+            assert isinstance(many, int)
+            for piece in found.pieces:
+                chunks, reads = geometry.chunks(piece), geometry.reads(piece)
+                for run in geometry.runs(found):
+                    pixels = geometry.pixels(run, geometry.out.height, self.batch)
+                    work.append((many * pixels * max(run.octets * chunks, reads), many))
+                rows.append(found.octets * geometry.weight_rows(piece))
+                size += many * rows[-1] * row_bytes
+            size += many * found.octets * 3 * machine.param_row_beats * machine.beat
+            units += many * len(found.pieces)
+        pair = 2 * max(rows) if len(blocks[0].pieces) == 1 else max(a + b for a, b in zip(rows, [*rows[1:], rows[0]], strict=True))
+        result = work, size, units, pair
+        self._last_work = blocks, result
+        return result
+
     def _estimate(self, mapping: Mapping, tiling: _Tiling) -> float | None:
         geometry, machine, t = self.geometry, self.machine, self.timing
         out = geometry.out
         blocks = mapping.blocks
-        compute = 0
-        runs = 0
-        weight_units: list[tuple[int, int]] = []  # rows, bytes
-        row_bytes = machine.wbuf_row_beats * machine.beat
-        for block in blocks:
-            for number, piece in enumerate(block.pieces):
-                chunks, reads = geometry.chunks(piece), geometry.reads(piece)
-                last = number == len(block.pieces) - 1
-                for run in geometry.runs(block):
-                    pixels = geometry.pixels(run, out.height, self.batch)
-                    compute += pixels * max(run.octets * chunks, reads)
-                    runs += tiling.tiles
-                rows = block.octets * geometry.weight_rows(piece)
-                params = block.octets * 3 * machine.param_row_beats * machine.beat if last else 0
-                weight_units.append((rows, rows * row_bytes + params))
-        weight_bytes = sum(size for _, size in weight_units)
+        work, weight_bytes, units, widest_pair = self._work(blocks)
+        compute = 0.0
+        for cycles, runs_per_tile in work:
+            compute += max(cycles, tiling.tiles * runs_per_tile * t.run_least)
+        runs = tiling.tiles * sum(count for _, count in work)
         weight_loads = 1
         input_passes = 1
         match mapping.order:
@@ -341,25 +367,20 @@ class _Search:
         moved = tiling.bytes * input_passes + weight_bytes * weight_loads
         memory = (moved + self._out_bytes) / t.bytes_per_cycle
         stall = 0.0
-        if not mapping.keep_weights and len(weight_units) > 1:
-            pairs = zip(weight_units, weight_units[1:], strict=False)
-            if max(a[0] + b[0] for a, b in pairs) > machine.wbuf_rows:
-                if mapping.order is Order.WEIGHTS and len(blocks[0].pieces) > 1 and len(blocks) > 1:
-                    pass
-                stall += weight_bytes * weight_loads / t.bytes_per_cycle + len(weight_units) * weight_loads * t.read_latency
+        if not mapping.keep_weights and units > 1:
+            if widest_pair > machine.wbuf_rows:
+                stall += weight_bytes * weight_loads / t.bytes_per_cycle + units * weight_loads * t.read_latency
             elif mapping.order is Order.WEIGHTS and len(blocks) > 1:
                 sums = [sum(b.octets * geometry.weight_rows(p) for p in b.pieces) for b in blocks]
                 if max(a + b for a, b in zip(sums, sums[1:], strict=False)) > machine.wbuf_rows:
                     stall += weight_bytes / t.bytes_per_cycle + len(blocks) * t.read_latency
         if mapping.order is Order.PIECES:
-            operand = self.layer.operands[0]
             widest = max(p.stop - p.start + 2 * machine.beat for p in blocks[0].pieces) * mapping.images
             if widest > machine.ibuf_bytes:
                 return None
             if 2 * widest > machine.ibuf_bytes:
                 stall += tiling.bytes * input_passes / t.bytes_per_cycle
             first = widest
-            del operand
         else:
             if tiling.live > machine.ibuf_bytes:
                 return None
@@ -367,7 +388,7 @@ class _Search:
             if tiling.double > machine.ibuf_bytes and not mapping.keep_inputs and loads > 1:
                 stall += tiling.bytes * input_passes / t.bytes_per_cycle + loads * t.read_latency
             first = tiling.first
-        weights_first = max(0, weight_units[0][1] - first)
+        weights_first = max(0, weight_bytes // units - first)
         start = (first + weights_first) / t.bytes_per_cycle + t.read_latency + t.gather_latency
         return ceil(max(compute + stall + runs * t.run_gap, memory) + start + t.drain)
 
