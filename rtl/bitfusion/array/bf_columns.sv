@@ -30,9 +30,34 @@ module bf_columns
     .act_o     (act),
     .element_o (element)
   );
+
+  // The unit multiplies activation k by weight (k mod 8/a) * 8/w + k div 8/a: activations are put into that order, once for all columns.
+  logic [32*Rows-1:0] ordered;
+  for (genvar n = 0; n < Rows; n++) begin : gen_order
+    logic [31:0] nibbles_2, nibbles_4, crumbs_4, crumbs_2;      // by the other operand's bits
+    assign nibbles_4 = {16'b0, act[32*n+12 +: 4], act[32*n+4 +: 4], act[32*n+8 +: 4], act[32*n +: 4]};
+    for (genvar k = 0; k < 8; k++) begin : gen_nibble
+      assign nibbles_2[4*k +: 4] = act[32*n + 4*(k % 2 * 4 + k / 2) +: 4];
+      assign crumbs_4[2*k +: 2]  = act[32*n + 2*(k % 4 * 2 + k / 4) +: 2];
+    end
+    assign crumbs_4[31:16] = '0;
+    for (genvar k = 0; k < 16; k++) begin : gen_crumb
+      assign crumbs_2[2*k +: 2] = act[32*n + 2*(k % 4 * 4 + k / 4) +: 2];
+    end
+    always_comb begin
+      unique case ({compute_log2(ctl_i.act_log2), compute_log2(ctl_i.wgt_log2)})
+        4'b10_10: ordered[32*n +: 32] = nibbles_4;
+        4'b10_01: ordered[32*n +: 32] = nibbles_2;
+        4'b01_10: ordered[32*n +: 32] = crumbs_4;
+        4'b01_01: ordered[32*n +: 32] = crumbs_2;
+        default:  ordered[32*n +: 32] = act[32*n +: 32];
+      endcase
+    end
+  end
+
   always_ff @(posedge clk_i) begin
     if (valid_i[0]) begin
-      act_q     <= act;
+      act_q     <= ordered;
       element_q <= element;
       ctl_q     <= ctl_i;
     end
@@ -50,6 +75,7 @@ module bf_columns
   for (genvar m = 0; m < Cols; m++) begin : gen_col
     // Products: one a row, a vector operation's element in place of row 0's.
     logic signed [Padded-1:0][17:0] product_q;
+    logic signed [SumBits-1:0]      sum;
     for (genvar n = 0; n < Padded; n++) begin : gen_row
       if (n < Rows) begin : gen_unit
         logic        [31:0] wgt_q;
@@ -78,9 +104,9 @@ module bf_columns
       .clk_i,
       .valid_i  (valid_i[Stages-1:2]),
       .addend_i (product_q),
-      .sum_o    (sum_o[32*m +: SumBits])
+      .sum_o    (sum)
     );
-    assign sum_o[32*m+SumBits +: 32-SumBits] = {32-SumBits{sum_o[32*m+SumBits-1]}};
+    assign sum_o[32*m +: 32] = 32'(sum);
   end
 
 endmodule
