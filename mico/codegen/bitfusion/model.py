@@ -264,8 +264,8 @@ class _Machine:
         vector_bits = machine.cols * mode.out_bits
         if mode.emit:
             legal &= vector_bits % 8 == 0 and 0 < loops.olast * 8 <= vector_bits
-        if loops.px * loops.py * loops.po > 1:
-            legal &= mode.emit and mode.out_bits <= 8 and slots <= 32
+        if mode.emit and loops.px * loops.py * loops.po > 1:
+            legal &= mode.out_bits <= 8 and slots <= 32
         if mode.vector is None:
             legal &= loops.noct == 1 or loops.nch <= machine.patch_depth
         else:

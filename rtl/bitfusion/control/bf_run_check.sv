@@ -33,7 +33,7 @@ module bf_run_check #(
                        (run_i.mode.vector_op != 2'd3) & (run_i.mode.requant | (run_i.mode.vector_op != bf_pkg::VecMac));
 
   assign legal_o = counts & groups & (~run_i.mode.emit | output_fits) &
-                   (~pool | (run_i.mode.emit & ~run_i.mode.out_wide & (slots <= 16'd32))) &
+                   (~pool | ~run_i.mode.emit | (~run_i.mode.out_wide & (slots <= 16'd32))) &
                    (run_i.mode.vector ? vector_fits : array_fits);
 
   logic unused_ok;
