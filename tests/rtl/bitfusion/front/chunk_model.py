@@ -142,7 +142,9 @@ def random_run(rng: random.Random, rows: int, depth: int, ibuf_bytes: int, limit
         span = rng.choice((2 * run.seg, 8 * rows, 300))
         run.ibase = rng.choice((rng.randrange(ibuf_bytes), -rng.randrange(100), ibuf_bytes - rng.randrange(1, 100)))
         for name in ("jstep", "kstep", "pxstep", "pystep", "oxstep", "oystep", "bstep", "gstep"):
-            setattr(run, name, rng.choice((run.seg, rng.randint(-span, span), rng.randint(0, span), 1 << rng.randint(0, 9))))
+            setattr(
+                run, name, rng.choice((run.seg, rng.randint(-span, span), rng.randint(0, span), 1 << rng.randint(0, 9)))
+            )
         run.x0, run.y0 = rng.choice((0, rng.randint(-span, span))), rng.choice((0, rng.randint(-span, span)))
         run.xend = rng.choice((1 << 20, rng.randint(0, 3 * span), rng.randint(1, run.seg + 4)))
         run.yend = rng.choice((1 << 20, rng.randint(0, 4 * span)))
