@@ -41,7 +41,7 @@ class ArraySteps:
     batch: int
     machine: Machine
     constants: Constants
-    stored: dict[tuple[Block, Piece | None], int] = field(default_factory=dict)
+    stored: dict[tuple[int, int], int] = field(default_factory=dict)
 
     @cached_property
     def geometry(self) -> Geometry:
@@ -49,37 +49,50 @@ class ArraySteps:
 
     def steps(self) -> Iterator[Step]:
         mapping = self.mapping
-        units = _Cache()
         match mapping.order:
             case Order.INPUTS:
-                for key, images, band in self._tiles():
-                    for block in mapping.blocks:
-                        for piece in block.pieces:
-                            scope = (block, piece) if mapping.keep_weights else (key, band.start, block, piece)
-                            weights = units.get(scope, lambda b=block, p=piece: self._weights(b, p))
-                            tile = self._tile(units, (0, piece.operand), key, images, band, piece)
-                            yield from self._runs(tile, block, piece, weights)
+                return self._inputs_outside()
             case Order.WEIGHTS:
-                for number, block in enumerate(mapping.blocks):
-                    for key, images, band in self._tiles():
-                        for piece in block.pieces:
-                            weights = units.get((block, piece), lambda b=block, p=piece: self._weights(b, p))
-                            scope = (0 if mapping.keep_inputs else number, piece.operand)
-                            tile = self._tile(units, scope, key, images, band, piece)
-                            yield from self._runs(tile, block, piece, weights)
+                return self._weights_outside()
             case Order.PIECES:
-                for key, images, band in self._tiles():
-                    for start in range(0, len(mapping.blocks), mapping.group):
-                        group = mapping.blocks[start : start + mapping.group]
-                        for number in range(len(group[0].pieces)):
-                            base = 0
-                            for block in group:
-                                piece = block.pieces[number]
-                                weights = self._weights(block, piece)
-                                scope = (0 if mapping.keep_inputs else start, number)
-                                tile = self._tile(units, scope, key, images, band, piece)
-                                yield from self._runs(tile, block, piece, weights, base)
-                                base += self.geometry.entries(block, band.stop - band.start, images)
+                return self._pieces_outside()
+
+    def _inputs_outside(self) -> Iterator[Step]:
+        units, weights = _Cache(), _Cache()
+        for key, images, band in self._tiles():
+            if not self.mapping.keep_weights:
+                weights = _Cache()
+            for block in self.mapping.blocks:
+                for number, piece in enumerate(block.pieces):
+                    unit = weights.get((block.first, number), lambda b=block, n=number: self._weights(b, n))
+                    tile = self._tile(units, piece.operand, key, images, band, piece)
+                    yield from self._runs(tile, block, number, unit)
+
+    def _weights_outside(self) -> Iterator[Step]:
+        units, weights = _Cache(), _Cache()
+        for block in self.mapping.blocks:
+            if not self.mapping.keep_inputs:
+                units = _Cache()
+            for key, images, band in self._tiles():
+                for number, piece in enumerate(block.pieces):
+                    unit = weights.get((block.first, number), lambda b=block, n=number: self._weights(b, n))
+                    tile = self._tile(units, piece.operand, key, images, band, piece)
+                    yield from self._runs(tile, block, number, unit)
+
+    def _pieces_outside(self) -> Iterator[Step]:
+        units = _Cache()
+        for key, images, band in self._tiles():
+            for start in range(0, len(self.mapping.blocks), self.mapping.group):
+                group = self.mapping.blocks[start : start + self.mapping.group]
+                if not self.mapping.keep_inputs:
+                    units = _Cache()
+                for number in range(len(group[0].pieces)):
+                    base = 0
+                    for block in group:
+                        piece = block.pieces[number]
+                        tile = self._tile(units, number, key, images, band, piece)
+                        yield from self._runs(tile, block, number, self._weights(block, number), base)
+                        base += self.geometry.entries(block, band.stop - band.start, images)
 
     def _tiles(self) -> Iterator[tuple[int, int, Band]]:
         """(first image, images, band) of every tile; the band in rows of the first operand."""
@@ -111,14 +124,15 @@ class ArraySteps:
         tiles = units.get((scope, first), lambda: list(row_tiles(place, source.row, first, cuts, beat, after)))
         return tiles[cuts.index(own)]
 
-    def _runs(self, tile: Tile, block: Block, piece: Piece, weights: Unit, abase: int = 0) -> Iterator[Step]:
+    def _runs(self, tile: Tile, block: Block, number: int, weights: Unit, abase: int = 0) -> Iterator[Step]:
         rows = tile.band.stop - tile.band.start
         for run in self.geometry.runs(block):
-            yield self._step(tile, block, piece, run, weights, abase)
+            yield self._step(tile, block, number, run, weights, abase)
             abase += self.geometry.pixels(run, rows, tile.images) * run.octets
 
-    def _step(self, tile: Tile, block: Block, piece: Piece, run: Run, weights: Unit, abase: int) -> Step:
+    def _step(self, tile: Tile, block: Block, number: int, run: Run, weights: Unit, abase: int) -> Step:
         geometry, layer, out = self.geometry, self.layer, self.out
+        piece = block.pieces[number]
         source = layer.operands[piece.operand]
         (sy, sx), (pad_y, pad_x) = source.window.stride, source.window.padding
         py, px = geometry.pool_steps
@@ -130,7 +144,7 @@ class ArraySteps:
         last = min(vector, run.pixels * out.pixel - place - (slots - 1) * vector)
         mode = Mode(
             source.format.bits, geometry.weight_bits(source), source.format.signed, True, out.format.bits,
-            out.format.signed, None, piece == block.pieces[0], piece == block.pieces[-1], True,
+            out.format.signed, None, number == 0, number == len(block.pieces) - 1, True,
         )  # fmt: skip
         registers = {
             RunReg.MODE: mode.encode(),
@@ -169,28 +183,31 @@ class ArraySteps:
         )  # fmt: skip
         return Step(self.index, registers, offset, tile.units, tile.base, tile.shift, weights)
 
-    def _weights(self, block: Block, piece: Piece) -> Unit:
-        """Weights of *piece*, and with the last piece the parameters."""
+    def _weights(self, block: Block, number: int) -> Unit:
+        """Weights of a piece, and with the last piece the parameters."""
         machine, geometry = self.machine, self.geometry
+        piece = block.pieces[number]
         rows = block.octets * geometry.weight_rows(piece)
         beats = rows * machine.wbuf_row_beats
-        transfers = [Transfer(Buffer.WBUF, self._stored(block, piece), 1, beats)]
-        last = piece == block.pieces[-1]
+        transfers = [Transfer(Buffer.WBUF, self._stored(block, number), 1, beats)]
+        last = number == len(block.pieces) - 1
         if last:
-            transfers.append(Transfer(Buffer.PBUF, self._stored(block, None), 1, block.octets * 3 * machine.param_row_beats))
+            transfers.append(Transfer(Buffer.PBUF, self._stored(block, -1), 1, block.octets * 3 * machine.param_row_beats))
         return Unit(True, tuple(transfers), rows, block.octets if last else 0)
 
-    def _stored(self, block: Block, piece: Piece | None) -> int:
-        if (block, piece) not in self.stored:
+    def _stored(self, block: Block, number: int) -> int:
+        """Offset of the weights of a piece, or of the parameters (-1)."""
+        key = (block.first, number)
+        if key not in self.stored:
             beat, machine = self.machine.beat, self.machine
-            if piece is None:
+            if number < 0:
                 size = block.octets * 3 * machine.param_row_beats * beat
-                offset = self.constants.add(size, lambda: self._make_params(block))
+                self.stored[key] = self.constants.add(size, lambda: self._make_params(block))
             else:
+                piece = block.pieces[number]
                 size = block.octets * self.geometry.weight_rows(piece) * machine.wbuf_row_beats * beat
-                offset = self.constants.add(size, lambda: self._make_weights(block, piece))
-            self.stored[block, piece] = offset
-        return self.stored[block, piece]
+                self.stored[key] = self.constants.add(size, lambda: self._make_weights(block, piece))
+        return self.stored[key]
 
     @cached_property
     def _matrices(self) -> tuple[NDArray[np.int8], ...]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mico.codegen.bitfusion.array import ArraySteps
 from mico.codegen.bitfusion.cycles import Timing, simulate
 from mico.codegen.bitfusion.emit import emit
+from mico.codegen.bitfusion.isa import Opcode
 from mico.codegen.bitfusion.layers import ArrayLayer, Network, lower
 from mico.codegen.bitfusion.layout import Place
 from mico.codegen.bitfusion.link import Ending, link
@@ -62,12 +65,14 @@ def compile_model(
     loads, runs = link(steps, endings, names, machine)
     timeline = simulate(loads, runs, machine, timing)
     instructions = emit(loads, runs, timeline)
-    program = constants.offset
-    size = -(-8 * len(instructions) // machine.beat) * machine.beat
+    shift = -(-8 * len(instructions) // machine.beat) * machine.beat  # the program comes first in memory
+    moved = [replace(i, imm=i.imm + shift) if i.opcode in (Opcode.LOAD, Opcode.RUN) else i for i in instructions]
+    source, result = network.place(network.input), network.place(network.output)
+    parts = tuple((offset + shift, make) for offset, make in constants.parts) if weights else ()
     return BitFusionProgram(
-        model.name, machine, batch, instructions, program, program + size, network.place(network.input),
-        network.place(network.output), model.tensors[model.input], tuple(network.marks),
-        tuple(round(cycles) for cycles in (*timeline.marks, timeline.total)), tuple(constants.parts) if weights else (),
+        model.name, machine, batch, moved, constants.offset + shift, source.at(source.offset + shift),
+        result.at(result.offset + shift), model.tensors[model.input], tuple(network.marks),
+        tuple(round(cycles) for cycles in (*timeline.marks, timeline.total)), parts,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from mico.codegen.bitfusion.layers import ArrayLayer, Operand
 from mico.codegen.bitfusion.layout import Place
@@ -125,26 +126,35 @@ class Geometry:
         zeros = operand.zeros or self.unroll * self.pool_octets > 1
         return 2 if zeros and operand.weight_bits == 1 else operand.weight_bits
 
-    def chunk_bytes(self, operand: Operand) -> int:
-        """Bytes of activations of a chunk (CB)."""
-        elements = self.machine.chunk_elements(operand.format.bits, operand.weight_bits)
-        return elements * operand.format.bits // 8
+    @cached_property
+    def chunk_bytes(self) -> tuple[int, ...]:
+        """Bytes of activations of a chunk (CB), for each operand."""
+        return tuple(
+            self.machine.chunk_elements(o.format.bits, o.weight_bits) * o.format.bits // 8 for o in self.layer.operands
+        )
+
+    @cached_property
+    def subwords(self) -> tuple[int, ...]:
+        """Chunks that share a row of WBUF (R), for each operand."""
+        return tuple(self.machine.subwords(o.format.bits, self.weight_bits(o)) for o in self.layer.operands)
+
+    @cached_property
+    def _widths(self) -> tuple[tuple[int, int], ...]:
+        return tuple((self.kernel_width(operand), operand.pixel) for operand in self.layer.operands)
 
     def segments(self, piece: Piece) -> tuple[int, int]:
         """(segments in a kernel row, bytes of one)."""
-        operand = self.layer.operands[piece.operand]
-        width = self.kernel_width(operand)
-        return (1, width * operand.pixel) if piece.whole else (width, piece.stop - piece.start)
+        width, pixel = self._widths[piece.operand]
+        return (1, width * pixel) if piece.whole else (width, piece.stop - piece.start)
 
     def chunks(self, piece: Piece) -> int:
         """NCH."""
         count, size = self.segments(piece)
-        return -(-piece.rows * count * size // self.chunk_bytes(self.layer.operands[piece.operand]))
+        return -(-piece.rows * count * size // self.chunk_bytes[piece.operand])
 
     def weight_rows(self, piece: Piece) -> int:
         """WBUF rows of an octet."""
-        operand = self.layer.operands[piece.operand]
-        return -(-self.chunks(piece) // self.machine.subwords(operand.format.bits, self.weight_bits(operand)))
+        return -(-self.chunks(piece) // self.subwords[piece.operand])
 
     def reads(self, piece: Piece) -> int:
         """Lines of IBUF that a patch takes."""

@@ -29,9 +29,9 @@ class BitFusionProgram:
     name, machine, batch
         Of the network; what it was compiled for; images computed by a run of the program.
     instructions
-        The program, END last; lies in memory at *program*.
-    program, memory_bytes
-        Offset of the first instruction; size of the memory window. Offsets count from the window's start.
+        The program, END last; the first thing in memory.
+    memory_bytes
+        Size of the memory window. Offsets count from its start.
     input, output
         Where images go (NHWC, pixels padded to whole bytes) and where the int32 logits come out, each image
         ``input.image`` and ``output.image`` bytes behind the one before.
@@ -41,15 +41,12 @@ class BitFusionProgram:
         Cycles at each MARK, and in total, of the compiler's cycle model.
     parts
         (offset, maker) of weights and parameters; empty without weights.
-    traffic
-        Bytes read (without instructions) and written, for each mark.
     """
 
     name: str
     machine: Machine
     batch: int
     instructions: Sequence[Instruction]
-    program: int
     memory_bytes: int
     input: Place
     output: Place
@@ -61,7 +58,7 @@ class BitFusionProgram:
     def segments(self) -> list[tuple[int, NDArray[np.uint8]]]:
         """(offset, bytes) of everything but the inputs: instructions, weights, parameters. The rest is zero."""
         made = [(offset, make()) for offset, make in self.parts]
-        return [*made, (self.program, np.frombuffer(encode(self.instructions), np.uint8))]
+        return [(0, np.frombuffer(encode(self.instructions), np.uint8)), *made]
 
     def memory(self, x: NDArray[Any] | None = None) -> NDArray[np.uint8]:
         """The whole window, uint8 ``(memory_bytes,)``, with *x* as the input if given."""
@@ -96,7 +93,7 @@ class BitFusionProgram:
 
     def digest(self) -> str:
         """Hex SHA-256 over machine, instructions and constants."""
-        head = (self.name, self.machine.parameters(), self.batch, self.program, self.memory_bytes, self.marks)
+        head = (self.name, self.machine.parameters(), self.batch, self.memory_bytes, self.marks)
         digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
         for offset, data in self.segments():
             digest.update(str(offset).encode())

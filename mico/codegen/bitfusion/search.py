@@ -6,6 +6,7 @@ the memory for everything that is moved, whatever of both cannot overlap because
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -100,13 +101,27 @@ def _geometries(layer: ArrayLayer, out: Place, machine: Machine) -> list[Geometr
     return kept + [g for _, _, g in found[_KEEP:] if g.unroll == 1]
 
 
+@dataclass(frozen=True)
+class _Work:
+    """Of all blocks.
+
+    *runs*: (cycles of all tiles, runs of a tile) of every kind of run; *units*: (rows, bytes, cycles of all tiles) of
+    each piece of the first block; *weight_bytes* with parameters, and the loads that bring them.
+    """
+
+    runs: list[tuple[int, int]]
+    units: list[tuple[int, int, int]]
+    weight_bytes: int
+    weight_loads: int
+
+
 @dataclass
 class _Search:
     geometry: Geometry
     batch: int
     timing: Timing
     reasons: dict[str, int]
-    _last_work: tuple[tuple[Block, ...], tuple[list[tuple[int, int]], int, int, int]] | None = None
+    _last_work: tuple[tuple[Block, ...], _Work] | None = None
 
     @property
     def layer(self) -> ArrayLayer:
@@ -314,46 +329,62 @@ class _Search:
     def _out_bytes(self) -> int:
         return self.geometry.out.size * self.batch
 
-    def _work(self, blocks: tuple[Block, ...]) -> tuple[list[tuple[int, int]], int, int, int]:
-        """(cycles of all tiles, runs of a tile) of every kind of run; bytes of all weights and parameters; how often
-        they are loaded; rows of the two neighbours that take most."""
+    def _work(self, blocks: tuple[Block, ...]) -> _Work:
+        """Sums over the kinds of blocks; of the same blocks only once."""
         if self._last_work is not None and self._last_work[0] is blocks:
             return self._last_work[1]
         geometry, machine = self.geometry, self.machine
-        kinds: dict[tuple[int, int, int], list[object]] = {}
+        kinds: dict[tuple[int, int, int], tuple[Block, list[int]]] = {}
         for block in blocks:
             kind = (block.octets, id(block.pieces), block.first if geometry.unroll > 1 else 0)
-            kinds.setdefault(kind, [block, 0])[1] += 1  # type: ignore[operator]
-        work: list[tuple[int, int]] = []
-        size = units = 0
-        rows: list[int] = []
+            kinds.setdefault(kind, (block, [0]))[1][0] += 1
+        runs: list[tuple[int, int]] = []
+        units: list[tuple[int, int, int]] = []
+        size = loads = 0
         row_bytes = machine.wbuf_row_beats * machine.beat
-        for found, many in kinds.values():
-            assert isinstance(found, Block)
-            assert isinstance(many, int)
-            for piece in found.pieces:
+        for number, (block, (many,)) in enumerate(kinds.values()):
+            for index, piece in enumerate(block.pieces):
                 chunks, reads = geometry.chunks(piece), geometry.reads(piece)
-                for run in geometry.runs(found):
+                cycles = 0
+                for run in geometry.runs(block):
                     pixels = geometry.pixels(run, geometry.out.height, self.batch)
-                    work.append((many * pixels * max(run.octets * chunks, reads), many))
-                rows.append(found.octets * geometry.weight_rows(piece))
-                size += many * rows[-1] * row_bytes
-            size += many * found.octets * 3 * machine.param_row_beats * machine.beat
-            units += many * len(found.pieces)
-        pair = 2 * max(rows) if len(blocks[0].pieces) == 1 else max(a + b for a, b in zip(rows, [*rows[1:], rows[0]], strict=True))
-        result = work, size, units, pair
+                    cycles += pixels * max(run.octets * chunks, reads)
+                    runs.append((many * pixels * max(run.octets * chunks, reads), many))
+                rows = block.octets * geometry.weight_rows(piece)
+                last = index == len(block.pieces) - 1
+                params = block.octets * 3 * machine.param_row_beats * machine.beat if last else 0
+                size += many * (rows * row_bytes + params)
+                if number == 0:
+                    units.append((rows, rows * row_bytes + params, cycles))
+            loads += many * len(block.pieces)
+        result = _Work(runs, units, size, loads)
         self._last_work = blocks, result
         return result
+
+    def _weight_stream(self, mapping: Mapping, tiling: _Tiling) -> float:
+        """Cycles to load and use all weights through their ring, when nothing else stands in the way."""
+        if mapping.keep_weights or len(mapping.blocks) * len(mapping.blocks[0].pieces) == 1:
+            return 0.0
+        t, blocks = self.timing, len(mapping.blocks)
+        units = [(rows, size / t.bytes_per_cycle, float(cycles)) for rows, size, cycles in self._work(mapping.blocks).units]
+        rounds = blocks
+        if mapping.order is Order.WEIGHTS and tiling.tiles > 1:  # all pieces of a block stay for all tiles
+            units = [(sum(u[0] for u in units), sum(u[1] for u in units), sum(u[2] for u in units))]
+        else:
+            units = [(rows, load, max(cycles / tiling.tiles, t.run_least)) for rows, load, cycles in units]
+            rounds = blocks * tiling.tiles
+        return _ring_round(units, self.machine.wbuf_rows, t.read_latency) * rounds
 
     def _estimate(self, mapping: Mapping, tiling: _Tiling) -> float | None:
         geometry, machine, t = self.geometry, self.machine, self.timing
         out = geometry.out
         blocks = mapping.blocks
-        work, weight_bytes, units, widest_pair = self._work(blocks)
+        work = self._work(blocks)
         compute = 0.0
-        for cycles, runs_per_tile in work:
+        for cycles, runs_per_tile in work.runs:
             compute += max(cycles, tiling.tiles * runs_per_tile * t.run_least)
-        runs = tiling.tiles * sum(count for _, count in work)
+        runs = tiling.tiles * sum(count for _, count in work.runs)
+        weight_bytes = work.weight_bytes
         weight_loads = 1
         input_passes = 1
         match mapping.order:
@@ -366,14 +397,8 @@ class _Search:
                 input_passes = -(-len(blocks) // mapping.group)
         moved = tiling.bytes * input_passes + weight_bytes * weight_loads
         memory = (moved + self._out_bytes) / t.bytes_per_cycle
+        stream = self._weight_stream(mapping, tiling)
         stall = 0.0
-        if not mapping.keep_weights and units > 1:
-            if widest_pair > machine.wbuf_rows:
-                stall += weight_bytes * weight_loads / t.bytes_per_cycle + units * weight_loads * t.read_latency
-            elif mapping.order is Order.WEIGHTS and len(blocks) > 1:
-                sums = [sum(b.octets * geometry.weight_rows(p) for p in b.pieces) for b in blocks]
-                if max(a + b for a, b in zip(sums, sums[1:], strict=False)) > machine.wbuf_rows:
-                    stall += weight_bytes / t.bytes_per_cycle + len(blocks) * t.read_latency
         if mapping.order is Order.PIECES:
             widest = max(p.stop - p.start + 2 * machine.beat for p in blocks[0].pieces) * mapping.images
             if widest > machine.ibuf_bytes:
@@ -388,21 +413,40 @@ class _Search:
             if tiling.double > machine.ibuf_bytes and not mapping.keep_inputs and loads > 1:
                 stall += tiling.bytes * input_passes / t.bytes_per_cycle + loads * t.read_latency
             first = tiling.first
-        weights_first = max(0, weight_bytes // units - first)
+        weights_first = max(0, weight_bytes // work.weight_loads - first)
         start = (first + weights_first) / t.bytes_per_cycle + t.read_latency + t.gather_latency
-        return ceil(max(compute + stall + runs * t.run_gap, memory) + start + t.drain)
+        return ceil(max(compute + stall + runs * t.run_gap, memory, stream + stall) + start + t.drain)
+
+
+def _ring_round(units: Sequence[tuple[int, float, float]], size: int, latency: float) -> float:
+    """Cycles of a round of *units* (rows, cycles to load, cycles to use) that follow each other through a ring."""
+    live: deque[tuple[int, float]] = deque()
+    head = 0
+    loaded = used = 0.0
+    ends = []
+    for _ in range(7):
+        for rows, load, run in units:
+            start = head if head % size + rows <= size else -(-head // size) * size
+            head = start + rows
+            while live and live[0][0] < head - size:
+                loaded = max(loaded, live.popleft()[1])
+            loaded += load
+            used = max(used, loaded + latency) + run
+            live.append((start, used))
+        ends.append(used)
+    return (ends[-1] - ends[2]) / (len(ends) - 3)
 
 
 def _cut(operand: Operand, geometry: Geometry, start: int, stop: int) -> Iterator[tuple[Piece, ...]]:
     """Cuts of a reduction by kernel rows and bytes of a pixel."""
     height = operand.window.kernel[0]
-    chunk = geometry.chunk_bytes(operand)
+    chunk = geometry.chunk_bytes[0]
     size = stop - start
     counts = sorted({c for c in (*range(1, 17), 20, 24, 32, 40, 48, 64, 80, 96, 128) if c == 1 or size >= c * chunk})
     seen: set[tuple[int, int]] = set()
     for rows in range(height, 0, -1):
         for count in counts:
-            per_row = geometry.machine.subwords(operand.format.bits, geometry.weight_bits(operand))
+            per_row = geometry.subwords[0]
             grain = chunk * per_row if size >= 4 * count * chunk * per_row else chunk
             share = -(-size // count // grain) * grain if count > 1 else size
             if (rows, share) in seen:
