@@ -83,7 +83,7 @@ module bf_exec #(
   logic [15:0] left_q, half_q, writes_q, outstanding_q;
   logic        busy_q, aw_q, w_q, escapes;
   logic [3:0]  sem_input_q, sem_weight_q;
-  logic [31:0] addr_q, step_q;
+  logic [31:0] base_q, base_step_q, addr_q, step_q;    // of the run, of its writes
   logic [15:0] count_q;
   logic        done, next_write, answered;
 
@@ -97,15 +97,15 @@ module bf_exec #(
     if (!rst_ni) begin
       {left_q, half_q, writes_q, outstanding_q, count_q} <= '0;
       {busy_q, aw_q, w_q} <= '0;
-      {sem_input_q, sem_weight_q, addr_q, step_q, m_axi_awaddr_o} <= '0;
+      {sem_input_q, sem_weight_q, base_q, base_step_q, addr_q, step_q, m_axi_awaddr_o} <= '0;
     end else begin
       if (run_valid_i && run_ready_o && !stop_i) begin
         busy_q       <= 1'b1;
         left_q       <= run_i.ox;
         half_q       <= (run_i.ox + 16'd1) / 16'd2;
         count_q      <= run_i.oy;
-        addr_q       <= run_i.obase;
-        step_q       <= run_i.ostep_y;
+        base_q       <= run_i.obase;
+        base_step_q  <= run_i.ostep_y;
         sem_input_q  <= run_i.sem_input;
         sem_weight_q <= run_i.sem_weight;
       end else if (done || stop_i) begin
@@ -117,6 +117,8 @@ module bf_exec #(
         writes_q <= '0;
       end else if (done) begin
         writes_q <= count_q;
+        addr_q   <= base_q;
+        step_q   <= base_step_q;
       end else if (next_write) begin
         writes_q <= writes_q - 16'd1;
         addr_q   <= addr_q + step_q;
