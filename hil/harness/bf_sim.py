@@ -57,11 +57,11 @@ class Job:
     Attributes
     ----------
     image
-        Bytes of the memory window from *image_offset* on; the rest of the window is zero.
+        Bytes of the memory window from its start; the rest of the window is zero.
     program, instructions
         Offset of the first instruction in the window, and their number.
     mem_base, mem_bytes
-        The window; mem_bytes None: to the end of the image.
+        The window; mem_bytes None: as long as the image.
     cycle_limit
         The accelerator ends in the error LIMIT then.
     dump
@@ -73,7 +73,6 @@ class Job:
     instructions: int
     mem_base: int = 0
     mem_bytes: int | None = None
-    image_offset: int = 0
     cycle_limit: int = 100_000_000
     dump: tuple[int, int] = (0, 0)
     memory: Memory = field(default_factory=Memory)
@@ -126,7 +125,7 @@ class Report:
 def _script(jobs: Sequence[Job], folder: Path, machine: Machine) -> str:
     lines: list[str] = []
     for number, job in enumerate(jobs):
-        mem_bytes = job.image_offset + len(job.image) if job.mem_bytes is None else job.mem_bytes
+        mem_bytes = len(job.image) if job.mem_bytes is None else job.mem_bytes
         (folder / f"{number}.image").write_bytes(job.image)
         m, (offset, size) = job.memory, job.dump
         if offset % machine.beat or size % machine.beat or job.mem_base % machine.beat:
@@ -134,7 +133,7 @@ def _script(jobs: Sequence[Job], folder: Path, machine: Machine) -> str:
         lines += [
             f"memory {m.bandwidth:x} {m.read_latency:x} {m.write_latency:x} {m.stall:x} {m.seed:x}",
             f"zero {job.mem_base:x} {mem_bytes:x}",
-            f"load {job.mem_base + job.image_offset:x} {folder / f'{number}.image'}",
+            f"load {job.mem_base:x} {folder / f'{number}.image'}",
             *(
                 f"write {0x10 + 4 * i:x} {value:x}"
                 for i, value in enumerate((job.mem_base, mem_bytes, job.program, job.instructions, job.cycle_limit))
