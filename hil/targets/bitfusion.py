@@ -84,7 +84,7 @@ class BitFusionSim(Target):
             name=model.name,
             image=image.tobytes(),
             load_address=0,
-            entry=compiled.program,
+            entry=0,
             digest=compiled.digest(),
             toolchain=f"mico-hil {metadata.version('mico-hil')}, mico.codegen.bitfusion",
             flash_bytes=constants,
@@ -186,7 +186,7 @@ def job(compiled: BitFusionProgram, memory: NDArray[np.uint8], model: Memory, cy
     end = -(-(compiled.output.offset + compiled.batch * compiled.output.image) // beat) * beat
     return Job(
         image=memory.tobytes(),
-        program=compiled.program,
+        program=0,
         instructions=len(compiled.instructions),
         mem_bytes=compiled.memory_bytes,
         cycle_limit=cycle_limit,
