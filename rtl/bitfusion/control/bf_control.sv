@@ -266,6 +266,7 @@ module bf_control
   assign load_idle  = load_cut_idle & write_idle;
 
   bf_exec_engine #(
+    .Rows      (Rows),
     .Cols      (Cols),
     .PatchDepth(PatchDepth)
   ) u_issue (

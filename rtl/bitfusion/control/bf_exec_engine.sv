@@ -2,6 +2,7 @@
 module bf_exec_engine
   import bf_control_pkg::*;
 #(
+  parameter int unsigned Rows       = 16,
   parameter int unsigned Cols       = 32,
   parameter int unsigned PatchDepth = 64
 ) (
@@ -56,6 +57,7 @@ module bf_exec_engine
   assign quiet  = idle_o & stores_idle_i;
 
   bf_run_check #(
+    .Rows      (Rows),
     .Cols      (Cols),
     .PatchDepth(PatchDepth)
   ) u_check (

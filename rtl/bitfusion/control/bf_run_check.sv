@@ -1,5 +1,6 @@
 // Whether the registers of a RUN go together (error FIELD): what the README calls illegal, so that the datapath need not ask.
 module bf_run_check #(
+  parameter int unsigned Rows       = 16,
   parameter int unsigned Cols       = 32,
   parameter int unsigned PatchDepth = 64
 ) (
@@ -27,9 +28,11 @@ module bf_run_check #(
   assign act_bits    = VectorW'(Cols) << run_i.mode.act_log2;
   assign output_fits = (out_bits[2:0] == '0) & (run_i.olast != '0) & (run_i.olast <= 16'(out_bits >> 3));
 
-  assign array_fits  = (run_i.noct == 16'd1) | (32'(run_i.nch) <= PatchDepth);
+  // Chunks are whole bytes: with 4 one-bit activations a unit, of an even number of units.
+  assign array_fits  = ((run_i.noct == 16'd1) | (32'(run_i.nch) <= PatchDepth)) &
+                       ((Rows % 2 == 0) | (run_i.mode.act_log2 != 2'd0) | (run_i.mode.wgt_log2 != 2'd3));
   assign vector_fits = ~pool & (run_i.nch == 16'd1) & run_i.mode.init & run_i.mode.emit &
-                       (act_bits[2:0] == '0) & (run_i.seg == 16'(act_bits >> 3)) &
+                       (act_bits[2:0] == '0) & (run_i.seg == 16'(act_bits >> 3)) & (32'(run_i.seg) <= 4 * Rows) &
                        (run_i.mode.vector_op != 2'd3) & (run_i.mode.requant | (run_i.mode.vector_op != bf_pkg::VecMac));
 
   assign legal_o = counts & groups & (~run_i.mode.emit | output_fits) &

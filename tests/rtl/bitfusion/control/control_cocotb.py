@@ -168,7 +168,6 @@ def _illegal() -> dict[str, tuple[Code, list[Instruction]]]:
         "no register set": (field, [Instruction.run(0)]),
         "NOCT above PatchDepth": (field, _run_with(NOCT=2, NCH=17)),
         "pooling wide outputs": (field, _run_with(PX=2, MODE=Mode(out_bits=32).encode())),
-        "pooling partial sums": (field, _run_with(PY=2, MODE=Mode(emit=False).encode())),
         "PO 3": (field, _run_with(PO=3, NOCT=3)),
         "PO 2 of 3": (field, _run_with(PO=2, NOCT=3)),
         "66 octets in twos": (field, _run_with(PO=2, NOCT=66)),
