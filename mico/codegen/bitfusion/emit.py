@@ -22,7 +22,7 @@ def emit(loads: Sequence[Action], runs: Sequence[Action], timeline: Timeline) ->
     program: list[Instruction] = []
     left = right = 0
     while left < len(loads) or right < len(runs):
-        if right == len(runs) or (left < len(loads) and timeline.loads[left] <= timeline.runs[right]):
+        if right == len(runs) or (left < len(loads) and timeline.loads[left] < timeline.runs[right]):
             program += _load(loads[left], load_registers)
             left += 1
         else:
