@@ -194,8 +194,8 @@ module bf_back
       .data_o (weights)
     );
 
-    if (Build == BuildStructural) begin : gen_structural
-      bf_columns #(.Rows(Rows), .Cols(Cols)) u_columns (
+    if (Build == BuildFunctional) begin : gen_functional
+      bf_columns_functional #(.Rows(Rows), .Cols(Cols)) u_columns (
         .clk_i,
         .valid_i   (token_q[SumStages:1]),
         .ctl_i     (unit_1_q),
@@ -204,8 +204,8 @@ module bf_back
         .weights_i (weights),
         .sum_o     (sum)
       );
-    end else begin : gen_functional
-      bf_columns_functional #(.Rows(Rows), .Cols(Cols)) u_columns (
+    end else begin : gen_structural
+      bf_columns #(.Rows(Rows), .Cols(Cols)) u_columns (
         .clk_i,
         .valid_i   (token_q[SumStages:1]),
         .ctl_i     (unit_1_q),

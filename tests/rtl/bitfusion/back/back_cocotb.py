@@ -18,7 +18,6 @@ from mico.codegen.bitfusion.machine import Machine
 MACHINE = Machine(**{name: int(value) for name, value in (item.split("=") for item in os.environ["MACHINE"].split())})
 COUNT = int(os.environ.get("RUNS", "40"))
 SEED = int(os.environ.get("SEED", "1"))
-HAS_DATA = os.environ.get("DATA", "1") == "1"
 MEMORY = 1 << 14
 
 STALLS = {
@@ -69,9 +68,8 @@ async def _random_runs(dut: object, name: str) -> None:
         tb.offer(runs, buffers)
         expected(runs, buffers, MACHINE, memory)
         await tb.finish()
-        if HAS_DATA:
-            wrong = np.flatnonzero(tb.memory != memory)
-            assert not len(wrong), _difference(runs, wrong, tb.memory, memory)
+        wrong = np.flatnonzero(tb.memory != memory)
+        assert not len(wrong), _difference(runs, wrong, tb.memory, memory)
         assert tb.semaphores == semaphores, "a signal a run, in order"
         assert not tb.errors
         assert sum(status.token for status in tb.log[start:]) == sum(tokens(run.loops) for run in runs)

@@ -6,6 +6,7 @@ import random
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from cocotb.clock import Clock
@@ -56,7 +57,7 @@ _STATUS = {
 class Tb:
     """State of the bench; *memory* is what the slave holds, *log* every cycle's status."""
 
-    dut: object
+    dut: Any
     machine: Machine
     memory: NDArray[np.uint8]
     stalls: Stalls
@@ -73,6 +74,7 @@ class Tb:
     _addresses: deque[int] = field(default_factory=deque)
     _data: deque[tuple[int, int]] = field(default_factory=deque)
     _answers: deque[int] = field(default_factory=deque)  # cycle from which on
+    _waiting: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     async def start(self) -> None:
         """Clock and reset."""
@@ -127,10 +129,10 @@ class Tb:
             self.chunks.popleft()
         if answer:
             self._answers.popleft()
-        if status.awvalid and awready:
-            self._addresses.append(int(dut.awaddr_o.value))
-        if status.wvalid and wready:
-            self._data.append((int(dut.wdata_o.value), int(dut.wstrb_o.value)))
+        if address := self._channel("AW", status.awvalid, awready, dut.awaddr_o):
+            self._addresses.append(address[0])
+        if data := self._channel("W", status.wvalid, wready, dut.wdata_o, dut.wstrb_o):
+            self._data.append((data[0], data[1]))
         if self._addresses and self._data:
             self._write(self._addresses.popleft(), *self._data.popleft())
             self._answers.append(max(now + rng.randint(*stalls.latency), self._answers[-1] if self._answers else 0))
@@ -139,6 +141,15 @@ class Tb:
         if status.error_valid:
             self.errors.append(status.error)
         return status
+
+    def _channel(self, name: str, valid: int, ready: bool, *signals: Any) -> tuple[int, ...] | None:
+        """What goes over a channel in this cycle; a payload that waits has to stay."""
+        payload = tuple(int(signal.value) for signal in signals) if valid else ()
+        before = self._waiting.pop(name, None)
+        assert before is None or before == payload, f"{name} changed while it waited"
+        if valid and not ready:
+            self._waiting[name] = payload
+        return payload if valid and ready else None
 
     def _write(self, address: int, data: int, strobes: int) -> None:
         beat = self.machine.beat

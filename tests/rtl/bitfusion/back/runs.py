@@ -182,10 +182,11 @@ def _array(rng: random.Random, machine: Machine, memory: int) -> list[Run]:
     r[RunReg.NOCT] = rng.choice([1, 1, 2, 3, 4])
     out_bits = _out_bits(rng, machine, [1, 2, 4, 8, 32])
     requant = out_bits != 32 or rng.random() < 0.5
-    if pieces == 1 and out_bits != 32 and rng.random() < 0.4:
+    if out_bits != 32 and rng.random() < 0.4:  # with partial sums, the windows' positions have entries of their own
         r[RunReg.PX], r[RunReg.PY] = rng.randint(1, 3), rng.randint(1, 3)
         r[RunReg.PO] = rng.choice([po for po in (1, 2, 4) if r[RunReg.NOCT] % po == 0])
-    results = r[RunReg.OX] * r[RunReg.OY] * r[RunReg.B] * r[RunReg.NOCT]
+    pixels = r[RunReg.OX] * r[RunReg.OY] * r[RunReg.B] * r[RunReg.PX] * r[RunReg.PY]
+    results = pixels * r[RunReg.NOCT]
     if pieces > 1 and results > machine.obuf_entries:
         return _array(rng, machine, memory)
     r[RunReg.ABASE] = rng.randint(0, max(0, machine.obuf_entries - results))
@@ -207,8 +208,6 @@ def _array(rng: random.Random, machine: Machine, memory: int) -> list[Run]:
             init=piece == 0 and (pieces > 1 or rng.random() < 0.8 or results > machine.obuf_entries),
             emit=piece == pieces - 1, requant=requant,
         )  # fmt: skip
-        if not mode.init and r[RunReg.PX] * r[RunReg.PY] > 1:
-            return _array(rng, machine, memory)
         runs.append(_finish(rng, r, mode, machine, memory))
     return runs
 
