@@ -10,19 +10,26 @@ module bit_brick (
   output logic signed [4:0] product_o
 );
 
-  function automatic logic [64*5-1:0] products();
-    int act, wgt;
+  // Bit b of the product for each {act_signed, wgt_signed, act, wgt}.
+  function automatic logic [63:0] products(input int b);
+    int act, wgt, product;
     for (int index = 0; index < 64; index++) begin
       act = (index >> 2) & 3;
       wgt = index & 3;
       if (((index >> 5) & 1) == 1 && act > 1) act -= 4;
       if (((index >> 4) & 1) == 1 && wgt > 1) wgt -= 4;
-      products[5*index+:5] = 5'(act * wgt);
+      product = act * wgt;
+      products[index] = product[b];
     end
   endfunction
 
-  localparam logic [64*5-1:0] Products = products();
+  logic [5:0] index;
 
-  assign product_o = Products[5*{3'b0, act_signed_i, wgt_signed_i, act_i, wgt_i}+:5];
+  assign index = {act_signed_i, wgt_signed_i, act_i, wgt_i};
+
+  for (genvar b = 0; b < 5; b++) begin : g_bit
+    localparam logic [63:0] Products = products(b);
+    assign product_o[b] = Products[index];
+  end
 
 endmodule

@@ -9,16 +9,16 @@ module fusion_unit_functional (
   output logic signed [17:0] sum_o
 );
 
-  function automatic logic signed [17:0] crumb(logic is_signed, logic [1:0] code);
-    return 18'($signed({is_signed & code[1], code}));
+  function automatic logic signed [17:0] crumb(input logic is_signed, input logic [1:0] code);
+    crumb = 18'($signed({is_signed & code[1], code}));
   endfunction
 
-  function automatic logic signed [17:0] nibble(logic is_signed, logic [3:0] code);
-    return 18'($signed({is_signed & code[3], code}));
+  function automatic logic signed [17:0] nibble(input logic is_signed, input logic [3:0] code);
+    nibble = 18'($signed({is_signed & code[3], code}));
   endfunction
 
-  function automatic logic signed [17:0] octet(logic is_signed, logic [7:0] code);
-    return 18'($signed({is_signed & code[7], code}));
+  function automatic logic signed [17:0] octet(input logic is_signed, input logic [7:0] code);
+    octet = 18'($signed({is_signed & code[7], code}));
   endfunction
 
   // Element k of the activations is multiplied by element (k mod 8/a) * 8/w + k div 8/a of the weights: with k = 8/a * j + i

