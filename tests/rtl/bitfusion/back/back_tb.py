@@ -18,7 +18,7 @@ from mico.codegen.bitfusion.isa import Buffer, Vector
 from mico.codegen.bitfusion.loopnest import Buffers, run_array, run_vector
 from mico.codegen.bitfusion.machine import Machine
 
-__all__ = ["Status", "Stalls", "Tb"]
+__all__ = ["Stalls", "Status", "Tb", "expected"]
 
 BASE = 0x4000_0000
 
@@ -79,9 +79,9 @@ class Tb:
     async def start(self) -> None:
         """Clock and reset."""
         dut = self.dut
-        for name in ("stop_i", "run_valid_i", "run_i", "chunk_valid_i", "chunk_data_i", "chunk_mask_i", "buf_we_i",
-                     "buf_sel_i", "buf_addr_i", "buf_data_i", "awready_i", "wready_i", "bvalid_i", "bresp_i"):  # fmt: skip
-            getattr(dut, name).value = 0
+        inputs = "stop run_valid run chunk_valid chunk_data chunk_mask buf_we buf_sel buf_addr buf_data"
+        for name in f"{inputs} awready wready bvalid bresp".split():
+            getattr(dut, f"{name}_i").value = 0
         dut.mem_base_i.value = BASE
         dut.mem_bytes_i.value = len(self.memory)
         dut.rst_ni.value = 0
@@ -122,7 +122,8 @@ class Tb:
         status = Status(int(dut.status_o.value))
         self.log.append(status)
         assert not status.mismatch, f"cycle {now}: the builds differ"
-        assert status.bready and status.wlast
+        assert status.bready
+        assert status.wlast
         if offer_run and status.run_ready:
             self.runs.popleft()
         if offer_chunk and status.chunk_ready:
@@ -153,7 +154,8 @@ class Tb:
 
     def _write(self, address: int, data: int, strobes: int) -> None:
         beat = self.machine.beat
-        assert address % beat == 0 and strobes, f"write to {address:#x} with strobes {strobes:#x}"
+        assert address % beat == 0, f"write to {address:#x}"
+        assert strobes, f"write to {address:#x} without a byte"
         for i, byte in enumerate(data.to_bytes(beat, "little")):
             if strobes >> i & 1:
                 assert 0 <= address - BASE + i < len(self.memory), f"write outside the window: {address + i:#x}"
