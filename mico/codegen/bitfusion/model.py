@@ -243,17 +243,18 @@ class _Machine:
         self._check_run(index, loops)
         entries = loops.k * loops.j if mode.vector is Vector.MAC else 1 if mode.vector is not None else loops.noct
         uses_params = mode.emit and mode.requant
-        fits = not uses_params or loops.pbase + entries <= machine.param_depth
+        fits = not uses_params or 0 <= loops.pbase <= machine.param_depth - entries
         self._require(0, fits, index, "PBUF entries beyond the end", Code.BUFFER)
         if mode.vector is not None:
             run_vector(loops, self.buffers, machine, lambda o, d: self._write(index, o, d))
             return
         rows = -(-loops.nch // machine.subwords(mode.act_bits, mode.wgt_bits))
-        last = loops.wbase + (loops.noct - 1) * loops.wstep + rows
-        self._require(0, last <= machine.wbuf_rows, index, "WBUF rows beyond the end", Code.BUFFER)
+        ends = loops.wbase, loops.wbase + (loops.noct - 1) * loops.wstep
+        fits = min(ends) >= 0 and max(ends) + rows <= machine.wbuf_rows
+        self._require(0, fits, index, "WBUF rows beyond the end", Code.BUFFER)
         results = loops.b * loops.oy * loops.ox * loops.py * loops.px * loops.noct
         if not (mode.init and mode.emit):
-            fits = loops.abase + results <= machine.obuf_entries
+            fits = 0 <= loops.abase <= machine.obuf_entries - results
             self._require(0, fits, index, "OBUF entries beyond the end", Code.BUFFER)
         run_array(loops, self.buffers, machine, lambda o, d: self._write(index, o, d))
 
@@ -268,9 +269,10 @@ class _Machine:
             legal &= mode.out_bits <= 8 and slots <= 32
         if mode.vector is None:
             legal &= loops.noct == 1 or loops.nch <= machine.patch_depth
+            legal &= machine.chunk_elements(mode.act_bits, mode.wgt_bits) * mode.act_bits % 8 == 0
         else:
             legal &= loops.px == loops.py == loops.po == loops.nch == 1 and mode.init and mode.emit
-            legal &= loops.seg * 8 == machine.cols * mode.act_bits
+            legal &= loops.seg * 8 == machine.cols * mode.act_bits and loops.seg <= 4 * machine.rows
             legal &= mode.requant or mode.vector is not Vector.MAC
         self._require(0, legal, index, "illegal combination of RUN registers")
 

@@ -85,6 +85,9 @@ module bf_exec_engine
   function automatic logic [15:0] count(logic [31:0] value);
     return value[31:16] != '0 ? '0 : value[15:0];
   endfunction
+  function automatic logic [15:0] step(logic [31:0] value);    // signed
+    return value[31:15] != '0 && value[31:15] != '1 ? 16'h8000 : value[15:0];
+  endfunction
   function automatic logic [15:0] entry(logic [31:0] value);
     return value[31:16] != '0 ? '1 : value[15:0];
   endfunction
@@ -121,7 +124,7 @@ module bf_exec_engine
         6'd22:   shadow_q.noct    <= count(imm);
         6'd23:   shadow_q.gstep   <= imm;
         6'd24:   shadow_q.wbase   <= entry(imm);
-        6'd25:   shadow_q.wstep   <= imm[15:0];
+        6'd25:   shadow_q.wstep   <= step(imm);
         6'd26:   shadow_q.pbase   <= entry(imm);
         6'd27:   shadow_q.abase   <= entry(imm);
         6'd28:   shadow_q.ostep_x <= imm;
