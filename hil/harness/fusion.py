@@ -58,7 +58,8 @@ def weight_order(act_bits: int, wgt_bits: int) -> NDArray[np.int64]:
 def _pack(values: Values, bits: int) -> Words:
     codes = values & ((1 << bits) - 1)
     shifts = bits * np.arange(values.shape[-1], dtype=np.int64)
-    return (codes << shifts).sum(axis=-1).astype(np.uint32)
+    words: Words = (codes << shifts).sum(axis=-1).astype(np.uint32)
+    return words
 
 
 def _unpack(words: Words, bits: int, count: int, signed: bool) -> Values:
@@ -104,4 +105,5 @@ def fusion_dot(
     """What the unit computes for words ``(...)``: the exact sums ``(...)``, -32640 to 65025."""
     a = unpack_activations(act, act_bits, wgt_bits, signed=act_signed)
     w = unpack_weights(wgt, act_bits, wgt_bits, signed=wgt_signed)
-    return (a * w).sum(axis=-1)
+    sums: NDArray[np.int64] = (a * w).sum(axis=-1)
+    return sums

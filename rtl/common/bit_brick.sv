@@ -19,7 +19,7 @@ module bit_brick (
       if (((index >> 5) & 1) == 1 && act > 1) act -= 4;
       if (((index >> 4) & 1) == 1 && wgt > 1) wgt -= 4;
       product = act * wgt;
-      products[index] = product[b];
+      products[index] = 1'(product >> b);
     end
   endfunction
 

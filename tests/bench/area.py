@@ -1,7 +1,8 @@
 """LUTs of the fusion unit on two families of FPGA, by Yosys: ``python -m tests.bench.area``.
 
 Writes ``build/bench/area.json``: ``fusion_unit_lut6`` (LUT1 to LUT6 and inverters), ``fusion_unit_lut4`` (ECP5),
-``fusion_unit`` {xc7, ecp5: cells by type}, ``flows``, ``bars``. Yosys from the PyPI package loses its standard output in abc, so the counts come from a file.
+``fusion_unit`` {xc7, ecp5: cells by type}, ``flows``, ``bars``.
+Yosys from the PyPI package loses its standard output in abc, so the counts come from a file.
 """
 
 from __future__ import annotations

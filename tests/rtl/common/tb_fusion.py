@@ -12,7 +12,7 @@ from cocotb.triggers import Timer
 from hil.harness.fusion import FUSION_BITS, fusion_dot
 
 SEED = 7
-RANDOM = 150
+RANDOM = 40
 CORNERS = [0, 0xFFFFFFFF, 0x80808080, 0x7F7F7F7F, 0x88888888, 0x77777777, 0xAAAAAAAA, 0x55555555]
 
 
