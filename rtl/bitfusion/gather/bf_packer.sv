@@ -55,12 +55,13 @@ module bf_packer
   logic              between_q;               // the run's last piece is in
   logic              fill_q, drop_q;          // zero chunks up to NCH; chunks behind NCH
   logic [SlotW:0]    open_q;                  // bytes of the chunk that is being assembled
-  logic [4:0]        pending_q, touched, whole, added, left;
+  logic [4:0]        pending_q, whole, added, left;
   logic [15:0]       ends_q, ends;            // bit i: the i-th pending chunk is its patch's last
   logic [FreeW-1:0]  free_q;
   logic              has_free_q, pending_some_q;
   logic              pop, last, start_fill, settled, room;
-  sum_t              sum, rest, chunk;
+  sum_t              sum, rest, chunk, padding;
+  sum_t              room_q, room_popped, room_next;      // bytes free in the assembly register
 
   // A chunk leaves
   assign chunk_o       = fill_q ? has_free_q : pending_some_q & (has_free_q | drop_q);
@@ -73,9 +74,9 @@ module bf_packer
   assign chunk_size_o  = size_q;
   assign passes_o      = passes_q;
 
-  // A piece arrives: chunks that it completes (whole), and those in which it leaves bytes (touched).
-  // Ends of patches round up to chunks; a new run begins when nothing of the last one is pending.
-  assign size  = cfg_i.chunk;
+  // A piece arrives and completes chunks; ends of patches round up to a chunk. A new run begins when nothing of the last
+  // one is pending. (An odd number of rows has no half ones in bytes: such runs are illegal.)
+  assign size  = Rows % 2 == 1 && cfg_i.chunk == 2'd0 ? 2'd1 : cfg_i.chunk;
   assign chunk = bytes_of(size);
   assign sum   = sum_t'(open_q) + sum_t'(count_i);
 
@@ -98,12 +99,14 @@ module bf_packer
     end
   end
 
-  assign touched = whole + 5'(rest != '0);
-  assign added   = patch_last_i ? touched : whole;
+  assign padding = patch_last_i && rest != '0 ? chunk - rest : '0;
+  assign added   = patch_last_i ? whole + 5'(rest != '0) : whole;
   assign left    = pending_q - 5'(pop);
   assign settled = left == '0 && !start_fill && !fill_q;
-  assign room    = left + touched <= (5'd16 >> size);
-  assign take_o  = valid_i & room & (settled | ~between_q);
+  assign room    = sum_t'(count_i) <= (pop ? room_popped : room_q);
+  assign take_o  = valid_i & (between_q ? settled : room);
+  assign room_popped = room_q + bytes_of(size_q);
+  assign room_next   = between_q ? sum_t'(2 * Slot) : pop ? room_popped : room_q;
   assign ends    = pop ? ends_q >> 1 : ends_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -146,6 +149,8 @@ module bf_packer
   end
 
   always_ff @(posedge clk_i) begin
+    if (take_o)   room_q <= room_next - sum_t'(count_i) - padding;
+    else if (pop) room_q <= room_popped;
     if (take_o && between_q) begin
       size_q   <= size;
       nch_q    <= cfg_i.nch;
@@ -170,8 +175,7 @@ module bf_packer
   assign slot_o        = slot_q & ~between_q;
   assign pos_o         = between_q ? '0 : pos_q;
   assign chunk_index_o = index_q;
-  assign behind        = sum_t'(pos_o) + sum_t'(count_i) +
-                         (patch_last_i && rest != '0 ? chunk - rest : '0);
+  assign behind        = sum_t'(pos_o) + sum_t'(count_i) + padding;
 
   always_ff @(posedge clk_i) begin
     if (take_o) begin

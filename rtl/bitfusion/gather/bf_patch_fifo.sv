@@ -68,7 +68,7 @@ module bf_patch_fifo
   assign chunk_valid_o = valid_q;
 
   if (Build != BuildTiming) begin : gen_data
-    logic [36*Rows-1:0] mem [PatchDepth];
+    (* ram_style = "block", no_rw_check *) logic [36*Rows-1:0] mem [PatchDepth];
     logic [36*Rows-1:0] word_q;
     always_ff @(posedge clk_i) begin
       if (write_i) mem[write_q[PtrW-1:0]] <= {write_mask_i, write_data_i};

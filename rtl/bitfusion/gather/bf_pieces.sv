@@ -84,7 +84,7 @@ module bf_pieces
   // Two entries: one is written while the other leaves.
   logic [1:0] used_q;
   logic       write_q, read_q, pop;
-  piece_t     pieces_q [2];
+  (* ram_style = "logic" *) piece_t pieces_q [2];
 
   assign pop     = take_i & valid_o;
   assign valid_o = used_q != 2'd0;
@@ -114,7 +114,8 @@ module bf_pieces
     logic [31:0]      x_q, room_q;
     logic [AddrW-1:0] addr_q;
     logic             outside_q, none;
-    place_t           place, places_q [2];
+    place_t           place;
+    (* ram_style = "logic" *) place_t places_q [2];
 
     // What lies left of the image, and what is left of its right edge; both cut to the piece
     function automatic logic [CountW-1:0] cut(logic [31:0] bytes, logic [CountW-1:0] count);
