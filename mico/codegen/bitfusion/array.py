@@ -14,7 +14,7 @@ from mico.codegen.bitfusion.layers import ArrayLayer
 from mico.codegen.bitfusion.layout import Place, pack_params, pack_weights
 from mico.codegen.bitfusion.machine import Machine
 from mico.codegen.bitfusion.mapping import Block, Geometry, Mapping, Order, Piece, Run
-from mico.codegen.bitfusion.steps import Band, Constants, Step, Tile, Transfer, Unit, bands, image_tile, row_tiles
+from mico.codegen.bitfusion.steps import Band, Constants, Step, Tile, Transfer, Unit, bands, image_tile, row_tiles, window_tile
 from mico.quant.integer import Format
 
 __all__ = ["ArraySteps"]
@@ -59,13 +59,13 @@ class ArraySteps:
 
     def _inputs_outside(self) -> Iterator[Step]:
         units, weights = _Cache(), _Cache()
-        for key, images, band in self._tiles():
+        for grid in self._tiles():
             if not self.mapping.keep_weights:
                 weights = _Cache()
             for block in self.mapping.blocks:
                 for number, piece in enumerate(block.pieces):
                     unit = weights.get((block.first, number), lambda b=block, n=number: self._weights(b, n))
-                    tile = self._tile(units, piece.operand, key, images, band, piece)
+                    tile = self._tile(units, piece.operand, grid, piece)
                     yield from self._runs(tile, block, number, unit)
 
     def _weights_outside(self) -> Iterator[Step]:
@@ -73,15 +73,15 @@ class ArraySteps:
         for block in self.mapping.blocks:
             if not self.mapping.keep_inputs:
                 units = _Cache()
-            for key, images, band in self._tiles():
+            for grid in self._tiles():
                 for number, piece in enumerate(block.pieces):
                     unit = weights.get((block.first, number), lambda b=block, n=number: self._weights(b, n))
-                    tile = self._tile(units, piece.operand, key, images, band, piece)
+                    tile = self._tile(units, piece.operand, grid, piece)
                     yield from self._runs(tile, block, number, unit)
 
     def _pieces_outside(self) -> Iterator[Step]:
         units = _Cache()
-        for key, images, band in self._tiles():
+        for grid in self._tiles():
             for start in range(0, len(self.mapping.blocks), self.mapping.group):
                 group = self.mapping.blocks[start : start + self.mapping.group]
                 if not self.mapping.keep_inputs:
@@ -90,15 +90,19 @@ class ArraySteps:
                     base = 0
                     for block in group:
                         piece = block.pieces[number]
-                        tile = self._tile(units, number, key, images, band, piece)
+                        tile = self._tile(units, number, grid, piece)
                         yield from self._runs(tile, block, number, self._weights(block, number), base)
-                        base += self.geometry.entries(block, band.stop - band.start, images)
+                        base += self.geometry.entries(block, tile.band.stop - tile.band.start, tile.images)
 
-    def _tiles(self) -> Iterator[tuple[int, int, Band]]:
-        """(first image, images, band) of every tile; the band in rows of the first operand."""
+    def _tiles(self) -> Iterator[_Grid]:
+        """Every tile; bands in rows of the first operand."""
+        width = self.out.width
+        step = self.mapping.columns or width
         for first in range(0, self.batch, self.mapping.images):
             for band in self._bands(0):
-                yield first, min(self.mapping.images, self.batch - first), band
+                for column in range(0, width, step):
+                    images = min(self.mapping.images, self.batch - first)
+                    yield _Grid(first, images, band, (column, min(column + step, width)))
 
     def _bands(self, operand: int) -> list[Band]:
         source = self.layer.operands[operand]
@@ -108,25 +112,43 @@ class ArraySteps:
             self.mapping.rows,
         )  # fmt: skip
 
-    def _tile(self, units: _Cache, scope: object, first: int, images: int, band: Band, piece: Piece) -> Tile:
-        """The tile that holds what *piece* reads for *band*; loaded once for each *scope*."""
+    def _tile(self, units: _Cache, scope: object, grid: _Grid, piece: Piece) -> Tile:
+        """The tile that holds what *piece* reads; loaded once for each *scope*."""
         source = self.layer.operands[piece.operand]
         place, after, beat = self.places[piece.operand], self.after[piece.operand], self.machine.beat
+        first, images, band, columns = grid.first, grid.images, grid.band, grid.columns
+        shape = (source.row, columns)
         if source.height == 1 and source.width == 1:
-            key = (scope, first, piece.start if self.mapping.order is Order.PIECES else 0)
-            span = (piece.start, piece.stop) if self.mapping.order is Order.PIECES else (0, source.pixel)
-            return units.get(key, lambda: image_tile(place, first, images, band, span, beat, after))
+            pieces = self.mapping.order is Order.PIECES
+            span = (piece.start, piece.stop) if pieces else (0, source.pixel)
+            return units.get(
+                (scope, first, span), lambda: image_tile(place, first, images, band, span, beat, after, shape)
+            )
         cuts = self._bands(piece.operand)
         own = next(cut for cut in cuts if cut.start == band.start)
+        if self.mapping.columns:
+            span = self.geometry.span(source, columns)
+            if source.row % beat == 0:
+                return units.get(
+                    (scope, first, band.start, columns),
+                    lambda: window_tile(place, first, own, span, beat, after, columns),
+                )
+            span = (own.top * source.row, own.bottom * source.row)
+            return units.get(
+                (scope, first, band.start, columns),
+                lambda: image_tile(place, first, 1, own, span, beat, after, shape),
+            )
         if images > 1 or len(cuts) == 1:
             span = (own.top * source.row, own.bottom * source.row)
-            return units.get((scope, first), lambda: image_tile(place, first, images, own, span, beat, after))
-        tiles = units.get((scope, first), lambda: list(row_tiles(place, source.row, first, cuts, beat, after)))
+            return units.get((scope, first), lambda: image_tile(place, first, images, own, span, beat, after, shape))
+        tiles = units.get(
+            (scope, first), lambda: list(row_tiles(place, source.row, first, cuts, beat, after, columns))
+        )
         return tiles[cuts.index(own)]
 
     def _runs(self, tile: Tile, block: Block, number: int, weights: Unit, abase: int = 0) -> Iterator[Step]:
         rows = tile.band.stop - tile.band.start
-        for run in self.geometry.runs(block):
+        for run in self.geometry.runs(block, tile.columns):
             yield self._step(tile, block, number, run, weights, abase)
             abase += self.geometry.pixels(run, rows, tile.images) * run.octets
 
@@ -149,22 +171,22 @@ class ArraySteps:
         registers = {
             RunReg.MODE: mode.encode(),
             RunReg.X0: (run.column * pool_x * sx - pad_x) * source.pixel + piece.start,
-            RunReg.Y0: (tile.band.start * pool_y * sy - pad_y + piece.row) * source.row,
+            RunReg.Y0: (tile.band.start * pool_y * sy - pad_y + piece.row) * tile.row,
             RunReg.XEND: source.row,
-            RunReg.YEND: source.height * source.row,
+            RunReg.YEND: source.height * tile.row,
             RunReg.SEG: size,
             RunReg.J: segments,
             RunReg.JSTEP: source.pixel,
             RunReg.K: piece.rows,
-            RunReg.KSTEP: source.row,
+            RunReg.KSTEP: tile.row,
             RunReg.PX: px,
             RunReg.PXSTEP: sx * source.pixel,
             RunReg.PY: py,
-            RunReg.PYSTEP: sy * source.row,
+            RunReg.PYSTEP: sy * tile.row,
             RunReg.OX: run.groups,
             RunReg.OXSTEP: self.mapping.unroll * pool_x * sx * source.pixel,
             RunReg.OY: tile.band.stop - tile.band.start,
-            RunReg.OYSTEP: pool_y * sy * source.row,
+            RunReg.OYSTEP: pool_y * sy * tile.row,
             RunReg.B: tile.images,
             RunReg.BSTEP: tile.pitch,
             RunReg.NCH: geometry.chunks(piece),
@@ -252,6 +274,16 @@ class ArraySteps:
                 rows.append(np.where(real, values[index], 0))
         bias, multiplier, shift = (np.stack(rows) for rows in columns)
         return pack_params(bias, multiplier, shift, self.machine).reshape(-1)
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """A tile's outputs: images, a band of rows, columns."""
+
+    first: int
+    images: int
+    band: Band
+    columns: tuple[int, int]
 
 
 class _Cache(dict):  # type: ignore[type-arg]

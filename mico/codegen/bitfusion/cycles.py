@@ -24,6 +24,10 @@ class Timing:
     ----------
     bytes_per_cycle
         Of the memory, both directions together.
+    start
+        From the start to the first instruction.
+    load_gap
+        Cycles of the memory that a LOAD costs beside its data.
     read_latency, write_latency
         Cycles from a request to its first data, from the last data to its acknowledgement.
     instruction
@@ -39,8 +43,10 @@ class Timing:
     """
 
     bytes_per_cycle: float = 24.0
+    start: float = 90.0
+    load_gap: float = 2.5
     read_latency: float = 64.0
-    write_latency: float = 16.0
+    write_latency: float = 64.0
     instruction: float = 1.0
     gather_latency: float = 16.0
     drain: float = 24.0
@@ -108,7 +114,7 @@ def simulate(
     given: dict[int, list[float]] = defaultdict(list)  # when a semaphore was signalled
     taken = [0] * SEMAPHORES
     starts: tuple[list[float], list[float]] = ([], [])
-    clock = [0.0, 0.0]
+    clock = [t.start, t.start]
     marks: list[float] = []
     position = [0, 0]
     queues = (loads, runs)
@@ -133,7 +139,7 @@ def simulate(
                     starts[engine].append(now)
                     data = action.transfer.rows * action.transfer.beats * machine.beat
                     begin = max(now, memory)
-                    memory = begin + data / t.bytes_per_cycle
+                    memory = begin + data / t.bytes_per_cycle + t.load_gap
                     clock[0] = max(now + t.instruction, memory - t.read_latency)
                     if action.signal is not None:
                         given[action.signal].append(memory + t.read_latency)

@@ -59,8 +59,9 @@ class Mapping:
         D: neighbouring (pooled) output pixels that are computed as one with D times the channels.
     pool_octets
         PO: columns of the pooling window that lie in octets of their own.
-    rows, images
-        Of a tile: pooled output rows; images (more than one only where a tile has all rows).
+    rows, images, columns
+        Of a tile: pooled output rows; images (more than one only where a tile has all rows); pooled output columns,
+        0 for all of them.
     group
         Blocks whose partial sums OBUF holds at a time (order PIECES).
     keep_weights, keep_inputs
@@ -76,6 +77,7 @@ class Mapping:
     group: int = 1
     keep_weights: bool = False
     keep_inputs: bool = False
+    columns: int = 0
 
 
 @dataclass(frozen=True)
@@ -161,21 +163,30 @@ class Geometry:
         count, size = self.segments(piece)
         return piece.rows * count * -(-size // self.machine.line)
 
-    def runs(self, block: Block) -> Iterator[Run]:
-        """Runs of a block in a tile: whole groups of unrolled pixels, then the rest of the row."""
-        groups, rest = divmod(self.out.width, self.unroll)
+    def runs(self, block: Block, columns: tuple[int, int] | None = None) -> Iterator[Run]:
+        """Runs of a block in a tile (of these pooled columns): whole groups of unrolled pixels, then the rest."""
+        start, stop = columns or (0, self.out.width)
+        groups, rest = divmod(stop - start, self.unroll)
         if groups:
-            yield Run(0, groups, self.unroll, block.octets)
+            yield Run(start, groups, self.unroll, block.octets)
         if rest:
             octets = min(block.first + block.octets, self.octets_of(rest)) - block.first
             if octets > 0:
-                yield Run(groups * self.unroll, 1, rest, octets)
+                yield Run(start + groups * self.unroll, 1, rest, octets)
 
     def pixels(self, run: Run, rows: int, images: int) -> int:
         """Patches of *run* in a tile."""
         py, px = self.pool_steps
         return images * rows * run.groups * py * px
 
-    def entries(self, block: Block, rows: int, images: int) -> int:
+    def entries(self, block: Block, rows: int, images: int, columns: tuple[int, int] | None = None) -> int:
         """OBUF entries of a block in a tile."""
-        return sum(self.pixels(run, rows, images) * run.octets for run in self.runs(block))
+        return sum(self.pixels(run, rows, images) * run.octets for run in self.runs(block, columns))
+
+    def span(self, operand: Operand, columns: tuple[int, int]) -> tuple[int, int]:
+        """Bytes ``[start, stop)`` of a row of an operand that pooled output columns read."""
+        window, pool = operand.window, self.layer.pool[1]
+        start = columns[0] * pool * window.stride[1] - window.padding[1]
+        stop = (columns[1] * pool - 1) * window.stride[1] - window.padding[1] + window.kernel[1]
+        left = min(max(start, 0), operand.width - 1)
+        return left * operand.pixel, min(max(stop, left + 1), operand.width) * operand.pixel

@@ -36,6 +36,7 @@ class _Tiling:
 
     rows: int
     images: int
+    columns: int
     tiles: int
     bytes: int
     first: int
@@ -54,11 +55,15 @@ def choose(layer: ArrayLayer, out: Place, batch: int, machine: Machine, timing: 
     _check(layer, machine)
     best: tuple[float, Mapping] | None = None
     reasons: dict[str, int] = {}
-    for geometry in _geometries(layer, out, machine):
-        search = _Search(geometry, batch, timing, reasons)
-        for cost, mapping in search.candidates():
-            if best is None or cost < best[0]:
-                best = cost, mapping
+    geometries = _geometries(layer, out, machine)
+    for narrow in (False, True):  # tiles of a part of the width only where nothing else fits
+        for geometry in geometries:
+            search = _Search(geometry, batch, timing, reasons, narrow)
+            for cost, mapping in search.candidates():
+                if best is None or cost < best[0]:
+                    best = cost, mapping
+        if best is not None:
+            break
     if best is None:
         why = max(reasons, key=lambda r: reasons[r]) if reasons else "no tiling"
         raise CompileError(f"cannot be mapped: {why}", where=layer.name, cure="larger buffers, or fewer bits")
@@ -121,6 +126,7 @@ class _Search:
     batch: int
     timing: Timing
     reasons: dict[str, int]
+    narrow: bool = False
     _last_work: tuple[tuple[Block, ...], _Work] | None = None
 
     @property
@@ -241,6 +247,8 @@ class _Search:
         def entries(rows: int, images: int) -> int:
             return max(geometry.entries(block, rows, images) for block in blocks)
 
+        if self.narrow:
+            return self._narrow_tilings(blocks, limit)
         made: list[_Tiling] = []
         whole = self._tiling(out.height, 1)
         if whole.live <= machine.ibuf_bytes and entries(out.height, 1) <= limit:
@@ -273,6 +281,33 @@ class _Search:
                 self._refuse("the rows that a row of results reads exceed the input buffer")
         return made
 
+    def _narrow_tilings(self, blocks: Sequence[Block], limit: int) -> list[_Tiling]:
+        """Tiles of a part of the width: rows of outputs by columns."""
+        geometry, machine, beat = self.geometry, self.machine, self.machine.beat
+        out, unroll = geometry.out, geometry.unroll
+        made: list[_Tiling] = []
+        for parts in (2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128):
+            columns = -(-out.width // parts // unroll) * unroll
+            if columns >= out.width or columns == 0:
+                continue
+            ranges = [(c, min(c + columns, out.width)) for c in range(0, out.width, columns)]
+            for rows in sorted({1, 2, 3, 4, 6, 8, out.height}):
+                if rows > out.height or max(geometry.entries(b, rows, 1, r) for b in blocks for r in ranges) > limit:
+                    continue
+                total = live = first = 0
+                for operand in self.layer.operands:
+                    narrow = operand.row % beat == 0
+                    spans = [geometry.span(operand, r) if narrow else (0, operand.row) for r in ranges]
+                    widths = [-(-stop // beat) * beat - start // beat * beat for start, stop in spans]
+                    heights = [band.bottom - band.top for band in self._cuts(operand, rows)]
+                    total += sum(widths) * sum(heights) * self.batch
+                    live += max(widths) * max(heights) + 2 * beat
+                    first += widths[0] * heights[0]
+                if live <= machine.ibuf_bytes:
+                    tiles = self.batch * -(-out.height // rows) * len(ranges)
+                    made.append(_Tiling(rows, 1, columns, tiles, total, first, live, 2 * live))
+        return made
+
     def _tiling(self, rows: int, images: int) -> _Tiling:
         beat = self.machine.beat
         total = first = live = double = 0
@@ -292,7 +327,7 @@ class _Search:
             else:
                 double += 2 * sizes[0] * images
         tiles = -(-self.batch // images) * -(-height // rows)
-        return _Tiling(rows, images, tiles, total, first, live, double)
+        return _Tiling(rows, images, 0, tiles, total, first, live, double)
 
     def _orders(self, blocks: tuple[Block, ...], tiling: _Tiling) -> Iterator[Mapping]:
         geometry, machine = self.geometry, self.machine
@@ -302,13 +337,13 @@ class _Search:
         unroll, pool_octets = geometry.unroll, geometry.pool_octets
         head = (unroll, pool_octets, blocks)
         if all_rows <= machine.wbuf_rows and all_params <= machine.param_depth:
-            yield Mapping(*head, Order.INPUTS, tiling.rows, tiling.images, keep_weights=True)
+            yield Mapping(*head, Order.INPUTS, tiling.rows, tiling.images, columns=tiling.columns, keep_weights=True)
         else:
-            yield Mapping(*head, Order.INPUTS, tiling.rows, tiling.images)
+            yield Mapping(*head, Order.INPUTS, tiling.rows, tiling.images, columns=tiling.columns)
             if max(map(sum, rows)) <= machine.wbuf_rows:
-                yield Mapping(*head, Order.WEIGHTS, tiling.rows, tiling.images)
+                yield Mapping(*head, Order.WEIGHTS, tiling.rows, tiling.images, columns=tiling.columns)
                 if self._resident(tiling):
-                    yield Mapping(*head, Order.WEIGHTS, tiling.rows, tiling.images, keep_inputs=True)
+                    yield Mapping(*head, Order.WEIGHTS, tiling.rows, tiling.images, columns=tiling.columns, keep_inputs=True)
         operand = self.layer.operands[0]
         count = len(blocks[0].pieces)
         same = all(len(b.pieces) == count for b in blocks)
@@ -316,7 +351,7 @@ class _Search:
             each = max(geometry.entries(b, 1, tiling.images) for b in blocks)
             group = min(len(blocks), machine.obuf_entries // each)
             if group and all(b.octets == blocks[0].octets for b in blocks[:-1]):
-                yield Mapping(*head, Order.PIECES, tiling.rows, tiling.images, group=group)
+                yield Mapping(*head, Order.PIECES, tiling.rows, tiling.images, columns=tiling.columns, group=group)
 
     def _resident(self, tiling: _Tiling) -> bool:
         beat = self.machine.beat
@@ -366,7 +401,10 @@ class _Search:
         if mapping.keep_weights or len(mapping.blocks) * len(mapping.blocks[0].pieces) == 1:
             return 0.0
         t, blocks = self.timing, len(mapping.blocks)
-        units = [(rows, size / t.bytes_per_cycle, float(cycles)) for rows, size, cycles in self._work(mapping.blocks).units]
+        units = [
+            (rows, size / t.bytes_per_cycle + 1.5 * t.load_gap, float(cycles))
+            for rows, size, cycles in self._work(mapping.blocks).units
+        ]
         rounds = blocks
         if mapping.order is Order.WEIGHTS and tiling.tiles > 1:  # all pieces of a block stay for all tiles
             units = [(sum(u[0] for u in units), sum(u[1] for u in units), sum(u[2] for u in units))]
@@ -396,7 +434,9 @@ class _Search:
                 weight_loads = tiling.tiles
                 input_passes = -(-len(blocks) // mapping.group)
         moved = tiling.bytes * input_passes + weight_bytes * weight_loads
-        memory = (moved + self._out_bytes) / t.bytes_per_cycle
+        blocks_loads = len(blocks) * weight_loads  # parameters come in a LOAD of their own
+        loads = work.weight_loads * weight_loads + blocks_loads + tiling.tiles * input_passes
+        memory = (moved + self._out_bytes) / t.bytes_per_cycle + loads * t.load_gap
         stream = self._weight_stream(mapping, tiling)
         stall = 0.0
         if mapping.order is Order.PIECES:
@@ -413,8 +453,7 @@ class _Search:
             if tiling.double > machine.ibuf_bytes and not mapping.keep_inputs and loads > 1:
                 stall += tiling.bytes * input_passes / t.bytes_per_cycle + loads * t.read_latency
             first = tiling.first
-        weights_first = max(0, weight_bytes // work.weight_loads - first)
-        start = (first + weights_first) / t.bytes_per_cycle + t.read_latency + t.gather_latency
+        start = (first + work.units[0][1]) / t.bytes_per_cycle + t.read_latency + t.gather_latency
         return ceil(max(compute + stall + runs * t.run_gap, memory, stream + stall) + start + t.drain)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mico.codegen.bitfusion.isa import Buffer, RunReg
 from mico.codegen.bitfusion.layout import Place
 
-__all__ = ["Band", "Constants", "Step", "Tile", "Transfer", "Unit", "bands", "image_tile", "row_tiles"]
+__all__ = ["Band", "Constants", "Step", "Tile", "Transfer", "Unit", "bands", "image_tile", "row_tiles", "window_tile"]
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Tile:
     """Outputs of *images* images from *first*, a band of rows each, and the units that hold their inputs.
 
     The byte at coordinate (0, 0) of the first image is *shift* bytes behind the start of *base*; the next image's
-    lies *pitch* bytes further.
+    lies *pitch* bytes further, the next row *row* bytes. *columns*: of the (pooled) outputs.
     """
 
     first: int
@@ -120,6 +120,8 @@ class Tile:
     base: Unit | None
     shift: int
     pitch: int
+    row: int
+    columns: tuple[int, int]
 
 
 def bands(height: int, kernel: int, stride: int, padding: int, outputs: int, pool: int, rows: int) -> list[Band]:
@@ -134,9 +136,13 @@ def bands(height: int, kernel: int, stride: int, padding: int, outputs: int, poo
 
 
 def image_tile(
-    place: Place, first: int, images: int, band: Band, span: tuple[int, int], beat: int, after: int
+    place: Place, first: int, images: int, band: Band, span: tuple[int, int], beat: int, after: int,
+    shape: tuple[int, tuple[int, int]],
 ) -> Tile:
-    """A tile of whole images: bytes ``[span[0], span[1])`` of each are loaded."""
+    """A tile of whole images: bytes ``[span[0], span[1])`` of each are loaded.
+
+    *shape*: bytes of a row, output columns.
+    """
     start, stop = span[0] // beat, -(-span[1] // beat)
     beats = stop - start
     offset = place.offset + first * place.image + start * beat
@@ -145,11 +151,22 @@ def image_tile(
     else:
         transfer = Transfer(Buffer.IBUF, offset, images, beats, place.image, 0, beats)
     unit = Unit(False, (transfer,), beats * images, after=after)
-    return Tile(first, images, band, (unit,), unit, -start * beat, beats * beat)
+    return Tile(first, images, band, (unit,), unit, -start * beat, beats * beat, *shape)
+
+
+def window_tile(
+    place: Place, image: int, band: Band, span: tuple[int, int], beat: int, after: int, columns: tuple[int, int]
+) -> Tile:
+    """Bytes ``[span[0], span[1])`` of each row of a band of an image whose rows are whole beats."""
+    start, stop = span[0] // beat, -(-span[1] // beat)
+    beats, rows = stop - start, band.bottom - band.top
+    offset = place.offset + image * place.image + band.top * place.row + start * beat
+    unit = Unit(False, (Transfer(Buffer.IBUF, offset, rows, beats, place.row, 0, beats),), rows * beats, after=after)
+    return Tile(image, 1, band, (unit,), unit, -(start + band.top * beats) * beat, 0, beats * beat, columns)
 
 
 def row_tiles(
-    place: Place, row: int, image: int, cuts: Sequence[Band], beat: int, after: int
+    place: Place, row: int, image: int, cuts: Sequence[Band], beat: int, after: int, columns: tuple[int, int]
 ) -> Iterator[Tile]:
     """The bands of one image; rows that two bands share are loaded once, so bands roll through IBUF."""
     edges = sorted({edge for band in cuts for edge in (band.top, band.bottom)})
@@ -164,4 +181,4 @@ def row_tiles(
     for band in cuts:
         used = tuple(unit for top, bottom, unit in units if band.top <= top and bottom <= band.bottom)
         base = used[0] if used else None
-        yield Tile(image, 1, band, used, base, -base.distance * beat if base else 0, 0)
+        yield Tile(image, 1, band, used, base, -base.distance * beat if base else 0, 0, row, columns)

@@ -142,6 +142,10 @@ class VectorSteps:
         offset = self.constants.add(entries * 3 * rows * machine.beat, make)
         return Unit(True, (Transfer(Buffer.PBUF, offset, 1, entries * 3 * rows),), 0, entries)
 
+    @property
+    def _shape(self) -> tuple[int, tuple[int, int]]:
+        return self.places[0].row, (0, self.out.width)
+
     def _cuts(self, rows: int) -> list[Band]:
         place, window = self.places[0], self.layer.window
         return bands(
@@ -160,11 +164,11 @@ class VectorSteps:
             (whole,) = self._cuts(self.out.height)
             for first in range(0, self.batch, images):
                 count = min(images, self.batch - first)
-                yield image_tile(place, first, count, whole, (0, place.size), beat, self.after[0])
+                yield image_tile(place, first, count, whole, (0, place.size), beat, self.after[0], self._shape)
             return
         cuts = self._cuts(self._rows())
         for image in range(self.batch):
-            yield from row_tiles(place, place.row, image, cuts, beat, self.after[0])
+            yield from row_tiles(place, place.row, image, cuts, beat, self.after[0], (0, self.out.width))
 
     def _rows(self) -> int:
         """Output rows of a band: as many as fit when the next band's rows are loaded meanwhile."""
@@ -211,7 +215,7 @@ class VectorSteps:
         beat = self.machine.beat
         span = (band.top * self.places[0].row, band.bottom * self.places[0].row)
         tiles = [
-            image_tile(place, first, images, band, span, beat, after)
+            image_tile(place, first, images, band, span, beat, after, self._shape)
             for place, after in zip(self.places, self.after, strict=True)
         ]
         half = tiles[0].units[0].size

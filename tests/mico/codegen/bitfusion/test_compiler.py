@@ -160,7 +160,7 @@ def test_results_that_are_not_whole_bytes_are_refused() -> None:
 
 
 def test_layer_that_fits_no_buffer_is_refused() -> None:
-    builder = models.ModelBuilder(1, (64, 3, 400))
+    builder = models.ModelBuilder(1, (16, 3, 400))
     builder.conv("input", 4, (3, 3), out=Format(32, True))
     with pytest.raises(CompileError, match=r"op0: cannot be mapped: .*input buffer"):
         compile_model(builder.build(), machine=MACHINES["4x4"])
