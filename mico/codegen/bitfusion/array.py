@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,23 @@ from mico.codegen.bitfusion.layers import ArrayLayer
 from mico.codegen.bitfusion.layout import Place, pack_params, pack_weights
 from mico.codegen.bitfusion.machine import Machine
 from mico.codegen.bitfusion.mapping import Block, Geometry, Mapping, Order, Piece, Run
-from mico.codegen.bitfusion.steps import Band, Constants, Step, Tile, Transfer, Unit, bands, image_tile, row_tiles, window_tile
+from mico.codegen.bitfusion.steps import (
+    Band,
+    Constants,
+    Step,
+    Tile,
+    Transfer,
+    Unit,
+    bands,
+    image_tile,
+    row_tiles,
+    window_tile,
+)
 from mico.quant.integer import Format
 
 __all__ = ["ArraySteps"]
+
+_Made = TypeVar("_Made")
 
 
 @dataclass(eq=False)
@@ -58,41 +72,36 @@ class ArraySteps:
                 return self._pieces_outside()
 
     def _inputs_outside(self) -> Iterator[Step]:
-        units, weights = _Cache(), _Cache()
+        tiles = _Cache[list[Tile]]()
+        weights = _Cache[Unit]()
         for grid in self._tiles():
             if not self.mapping.keep_weights:
                 weights = _Cache()
             for block in self.mapping.blocks:
-                for number, piece in enumerate(block.pieces):
-                    unit = weights.get((block.first, number), lambda b=block, n=number: self._weights(b, n))
-                    tile = self._tile(units, piece.operand, grid, piece)
-                    yield from self._runs(tile, block, number, unit)
+                for number in range(len(block.pieces)):
+                    yield from self._runs(tiles, grid, block, number, weights)
 
     def _weights_outside(self) -> Iterator[Step]:
-        units, weights = _Cache(), _Cache()
+        tiles = _Cache[list[Tile]]()
+        weights = _Cache[Unit]()
         for block in self.mapping.blocks:
             if not self.mapping.keep_inputs:
-                units = _Cache()
+                tiles = _Cache()
             for grid in self._tiles():
-                for number, piece in enumerate(block.pieces):
-                    unit = weights.get((block.first, number), lambda b=block, n=number: self._weights(b, n))
-                    tile = self._tile(units, piece.operand, grid, piece)
-                    yield from self._runs(tile, block, number, unit)
+                for number in range(len(block.pieces)):
+                    yield from self._runs(tiles, grid, block, number, weights)
 
     def _pieces_outside(self) -> Iterator[Step]:
-        units = _Cache()
         for grid in self._tiles():
             for start in range(0, len(self.mapping.blocks), self.mapping.group):
                 group = self.mapping.blocks[start : start + self.mapping.group]
-                if not self.mapping.keep_inputs:
-                    units = _Cache()
+                tiles = _Cache[list[Tile]]()
                 for number in range(len(group[0].pieces)):
                     base = 0
                     for block in group:
-                        piece = block.pieces[number]
-                        tile = self._tile(units, number, grid, piece)
-                        yield from self._runs(tile, block, number, self._weights(block, number), base)
-                        base += self.geometry.entries(block, tile.band.stop - tile.band.start, tile.images)
+                        yield from self._runs(tiles, grid, block, number, _Cache(), base)
+                        rows = grid.band.stop - grid.band.start
+                        base += self.geometry.entries(block, rows, grid.images, grid.columns)
 
     def _tiles(self) -> Iterator[_Grid]:
         """Every tile; bands in rows of the first operand."""
@@ -112,45 +121,51 @@ class ArraySteps:
             self.mapping.rows,
         )  # fmt: skip
 
-    def _tile(self, units: _Cache, scope: object, grid: _Grid, piece: Piece) -> Tile:
-        """The tile that holds what *piece* reads; loaded once for each *scope*."""
+    def _tile(self, tiles: _Cache[list[Tile]], grid: _Grid, piece: Piece) -> Tile:
+        """The tile that holds what *piece* reads."""
         source = self.layer.operands[piece.operand]
         place, after, beat = self.places[piece.operand], self.after[piece.operand], self.machine.beat
         first, images, band, columns = grid.first, grid.images, grid.band, grid.columns
         shape = (source.row, columns)
+
+        def whole(own: Band, span: tuple[int, int]) -> list[Tile]:
+            return [image_tile(place, first, images, own, span, beat, after, shape)]
+
         if source.height == 1 and source.width == 1:
-            pieces = self.mapping.order is Order.PIECES
-            span = (piece.start, piece.stop) if pieces else (0, source.pixel)
-            return units.get(
-                (scope, first, span), lambda: image_tile(place, first, images, band, span, beat, after, shape)
-            )
+            span = (piece.start, piece.stop) if self.mapping.order is Order.PIECES else (0, source.pixel)
+            return tiles.get((piece.operand, first, span), lambda: whole(band, span))[0]
         cuts = self._bands(piece.operand)
         own = next(cut for cut in cuts if cut.start == band.start)
+        rows = (own.top * source.row, own.bottom * source.row)
         if self.mapping.columns:
+            key = (piece.operand, first, band.start, columns)
+            if source.row % beat:
+                return tiles.get(key, lambda: whole(own, rows))[0]
             span = self.geometry.span(source, columns)
-            if source.row % beat == 0:
-                return units.get(
-                    (scope, first, band.start, columns),
-                    lambda: window_tile(place, first, own, span, beat, after, columns),
-                )
-            span = (own.top * source.row, own.bottom * source.row)
-            return units.get(
-                (scope, first, band.start, columns),
-                lambda: image_tile(place, first, 1, own, span, beat, after, shape),
-            )
+            return tiles.get(key, lambda: [window_tile(place, first, own, span, beat, after, columns)])[0]
         if images > 1 or len(cuts) == 1:
-            span = (own.top * source.row, own.bottom * source.row)
-            return units.get((scope, first), lambda: image_tile(place, first, images, own, span, beat, after, shape))
-        tiles = units.get(
-            (scope, first), lambda: list(row_tiles(place, source.row, first, cuts, beat, after, columns))
+            return tiles.get((piece.operand, first), lambda: whole(own, rows))[0]
+        rolling = tiles.get(
+            (piece.operand, first), lambda: list(row_tiles(place, source.row, first, cuts, beat, after, columns))
         )
-        return tiles[cuts.index(own)]
+        return rolling[cuts.index(own)]
 
-    def _runs(self, tile: Tile, block: Block, number: int, weights: Unit, abase: int = 0) -> Iterator[Step]:
-        rows = tile.band.stop - tile.band.start
-        for run in self.geometry.runs(block, tile.columns):
-            yield self._step(tile, block, number, run, weights, abase)
-            abase += self.geometry.pixels(run, rows, tile.images) * run.octets
+    def _runs(
+        self,
+        tiles: _Cache[list[Tile]],
+        grid: _Grid,
+        block: Block,
+        number: int,
+        weights: _Cache[Unit],
+        abase: int = 0,
+    ) -> Iterator[Step]:
+        """The runs of a piece of a block on a tile."""
+        tile = self._tile(tiles, grid, block.pieces[number])
+        unit = weights.get((block.first, number), lambda: self._weights(block, number))
+        rows = grid.band.stop - grid.band.start
+        for run in self.geometry.runs(block, grid.columns):
+            yield self._step(tile, block, number, run, unit, abase)
+            abase += self.geometry.pixels(run, rows, grid.images) * run.octets
 
     def _step(self, tile: Tile, block: Block, number: int, run: Run, weights: Unit, abase: int) -> Step:
         geometry, layer, out = self.geometry, self.layer, self.out
@@ -214,7 +229,8 @@ class ArraySteps:
         transfers = [Transfer(Buffer.WBUF, self._stored(block, number), 1, beats)]
         last = number == len(block.pieces) - 1
         if last:
-            transfers.append(Transfer(Buffer.PBUF, self._stored(block, -1), 1, block.octets * 3 * machine.param_row_beats))
+            beats = block.octets * 3 * machine.param_row_beats
+            transfers.append(Transfer(Buffer.PBUF, self._stored(block, -1), 1, beats))
         return Unit(True, tuple(transfers), rows, block.octets if last else 0)
 
     def _stored(self, block: Block, number: int) -> int:
@@ -286,10 +302,13 @@ class _Grid:
     columns: tuple[int, int]
 
 
-class _Cache(dict):  # type: ignore[type-arg]
-    """Units by what they are for; made when first asked for."""
+class _Cache(Generic[_Made]):
+    """Units or tiles by what they are for; made when first asked for."""
 
-    def get(self, key, make):  # type: ignore[no-untyped-def, override]
-        if key not in self:
-            self[key] = make()
-        return self[key]
+    def __init__(self) -> None:
+        self._made: dict[object, _Made] = {}
+
+    def get(self, key: object, make: Callable[[], _Made]) -> _Made:
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]

@@ -46,8 +46,10 @@ class Operand:
         Makes int8 ``(OC, KH, KW, elements of a pixel)``, zeros where there is nothing.
     weight_bits
         Of the weights; 1-bit weights have no zero.
-    groups
-        Of a grouped convolution; a layer that has padding between its elements, or zero weights, says so in *zeros*.
+    channels, groups
+        Of the picture, padding left out; of a grouped convolution.
+    zeros
+        Whether some weights are zero: between groups, or where elements are padding.
     """
 
     tensor: str
@@ -112,7 +114,7 @@ class VectorLayer:
         One each; an addition two multipliers; None where values pass unchanged.
     channel
         First channel of the output that it writes.
-    negated
+    mixed
         The second operand's signedness is the opposite of the first's.
     """
 
@@ -236,7 +238,9 @@ def _whole_vectors(name: str, form: Format, machine: Machine) -> None:
 
 
 def _weighted(network: Network, op: IntegerOp, output: str, pool: IntegerOp | None) -> ArrayLayer:
-    assert op.weight is not None and op.weight_format is not None and op.requant is not None
+    assert op.weight is not None
+    assert op.weight_format is not None
+    assert op.requant is not None
     place, outputs = network.place(op.inputs[0]), len(op.weight)
     weight, form = op.weight, place.format
     padded = (0, place.elements - place.channels)
@@ -249,8 +253,18 @@ def _weighted(network: Network, op: IntegerOp, output: str, pool: IntegerOp | No
             picture = weight.reshape(outputs, place.channels, place.height, place.width).transpose(0, 2, 3, 1)
             return np.pad(picture, ((0, 0), (0, 0), (0, 0), padded)).reshape(outputs, 1, 1, -1)
 
-        operand = Operand(op.inputs[0], 1, 1, size, form, Window(), flat, op.weight_format.bits, weight.shape[1],
-                          zeros=not place.dense)
+        operand = Operand(
+            op.inputs[0],
+            1,
+            1,
+            size,
+            form,
+            Window(),
+            flat,
+            op.weight_format.bits,
+            weight.shape[1],
+            zeros=not place.dense,
+        )
         conv = (1, 1)
     else:
         groups = op.number("groups")
@@ -343,9 +357,7 @@ def _add(network: Network, op: IntegerOp, output: str, machine: Machine) -> list
             network.storage[names[index]] = names[index]
             shape = (place.channels, place.height, place.width)
             network.places[names[index]] = Place.of(shape, form, machine.beat)
-            made.append(
-                VectorLayer(op.name, names[index], (op.inputs[index],), Window(), Vector.MAX, (1 << 30,), 30)
-            )
+            made.append(VectorLayer(op.name, names[index], (op.inputs[index],), Window(), Vector.MAX, (1 << 30,), 30))
     _whole_vectors(op.name, network.place(names[0]).format, machine)
     multipliers = tuple(int(m) for m in op.requant.multiplier)
     shift = int(op.requant.shift[0])

@@ -1,4 +1,4 @@
-"""How tensors, weights and parameters lie in the accelerator's memory (``rtl/bitfusion/README.md``, "Data in memory")."""
+"""How tensors, weights and parameters lie in memory (``rtl/bitfusion/README.md``, "Data in memory")."""
 
 from __future__ import annotations
 

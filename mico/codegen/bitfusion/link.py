@@ -91,7 +91,9 @@ class _Ring:
 
 
 class _Linker:
-    def __init__(self, steps: Sequence[Step], endings: Sequence[Ending], names: Sequence[str], machine: Machine) -> None:
+    def __init__(
+        self, steps: Sequence[Step], endings: Sequence[Ending], names: Sequence[str], machine: Machine
+    ) -> None:
         self.steps, self.endings, self.names, self.machine = steps, endings, names, machine
         self.loads: list[Action] = []
         self.runs: list[Action] = []
@@ -181,10 +183,11 @@ class _Linker:
         awaited = [i for i, ending in enumerate(self.endings) if ending.awaited and self.done_waited < i <= unit.after]
         self.loads += [Wait(LAYER_DONE)] * len(awaited)
         self.done_waited = max(self.done_waited, unit.after)
-        for (ring, start, count), kind in zip(self._spans(unit), ("address", "param"), strict=False):
-            if unit.weights and ring is self.rings["param"]:
-                kind = "param"
-            setattr(unit, kind, start)
+        for ring, start, count in self._spans(unit):
+            if ring is self.rings["param"]:
+                unit.param = start
+            else:
+                unit.address = start
             ring.head = max(ring.head, start + count)
             ring.live.append((start, unit))
             while ring.live and self.ordinal[ring.live[0][1]] <= self.waited[unit.weights]:

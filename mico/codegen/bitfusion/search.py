@@ -1,18 +1,16 @@
 """Chooses the mapping of an array layer: search over unrolling, octets, pieces, tiles and loop order.
 
-A candidate's cycles are estimated from sums (:func:`_estimate`), not played: the array or the gather for every run,
-the memory for everything that is moved, whatever of both cannot overlap because a buffer holds no second unit.
+A candidate's cycles are estimated (:mod:`mico.codegen.bitfusion.estimate`).
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from math import ceil
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from mico.codegen.bitfusion.cycles import Timing
+from mico.codegen.bitfusion.estimate import Estimator, Tiling
 from mico.codegen.bitfusion.layers import ArrayLayer, Operand
 from mico.codegen.bitfusion.layout import Place
 from mico.codegen.bitfusion.machine import Machine
@@ -25,23 +23,6 @@ __all__ = ["choose"]
 _UNROLLS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 48, 64)
 _KEEP = 4  # unrollings whose tiles are searched
 _MAX_COUNT = 65535
-
-
-@dataclass(frozen=True)
-class _Tiling:
-    """Rows and images of a tile, with what follows from them.
-
-    *bytes*: read in a pass; *first*: by the first tile; *live*: in IBUF at once; *double*: with the tile behind it.
-    """
-
-    rows: int
-    images: int
-    columns: int
-    tiles: int
-    bytes: int
-    first: int
-    live: int
-    double: int
 
 
 def choose(layer: ArrayLayer, out: Place, batch: int, machine: Machine, timing: Timing) -> Mapping:
@@ -58,7 +39,7 @@ def choose(layer: ArrayLayer, out: Place, batch: int, machine: Machine, timing: 
     geometries = _geometries(layer, out, machine)
     for narrow in (False, True):  # tiles of a part of the width only where nothing else fits
         for geometry in geometries:
-            search = _Search(geometry, batch, timing, reasons, narrow)
+            search = _Search(geometry, batch, Estimator(geometry, batch, timing), reasons, narrow)
             for cost, mapping in search.candidates():
                 if best is None or cost < best[0]:
                     best = cost, mapping
@@ -87,10 +68,11 @@ def _geometries(layer: ArrayLayer, out: Place, machine: Machine) -> list[Geometr
     width = layer.pool[1]
     found: list[tuple[int, int, Geometry]] = []
     for unroll in sorted({u for u in (*_UNROLLS, out.width) if u <= out.width}):
-        for pool_octets in sorted({1, width} if unroll == 1 and width in (1, 2, 4) else {width if width in (1, 2, 4) else 0}):
-            if pool_octets == 0 and unroll > 1:
-                continue
-            geometry = Geometry(layer, out, machine, unroll, pool_octets or 1)
+        splits = {width} if width in (1, 2, 4) else set()  # columns of the pooling window in octets of their own
+        if unroll == 1:
+            splits.add(1)
+        for pool_octets in sorted(splits):
+            geometry = Geometry(layer, out, machine, unroll, pool_octets)
             if geometry.octets * unroll > 4096:
                 continue
             py, px = geometry.pool_steps
@@ -106,28 +88,13 @@ def _geometries(layer: ArrayLayer, out: Place, machine: Machine) -> list[Geometr
     return kept + [g for _, _, g in found[_KEEP:] if g.unroll == 1]
 
 
-@dataclass(frozen=True)
-class _Work:
-    """Of all blocks.
-
-    *runs*: (cycles of all tiles, runs of a tile) of every kind of run; *units*: (rows, bytes, cycles of all tiles) of
-    each piece of the first block; *weight_bytes* with parameters, and the loads that bring them.
-    """
-
-    runs: list[tuple[int, int]]
-    units: list[tuple[int, int, int]]
-    weight_bytes: int
-    weight_loads: int
-
-
 @dataclass
 class _Search:
     geometry: Geometry
     batch: int
-    timing: Timing
+    estimator: Estimator
     reasons: dict[str, int]
     narrow: bool = False
-    _last_work: tuple[tuple[Block, ...], _Work] | None = None
 
     @property
     def layer(self) -> ArrayLayer:
@@ -145,7 +112,7 @@ class _Search:
             for blocks in self._blocks(pieces_of):
                 for tiling in self._tilings(len(blocks[0].pieces) > 1, blocks):
                     for mapping in self._orders(blocks, tiling):
-                        cost = self._estimate(mapping, tiling)
+                        cost = self.estimator.cycles(mapping, tiling)
                         if cost is not None:
                             yield cost, mapping
 
@@ -158,41 +125,30 @@ class _Search:
             whole = tuple(Piece(i, 0, o.window.kernel[0], 0, o.pixel, True) for i, o in enumerate(operands))
             return [[whole] * geometry.octets] if all(self._fits(p) for p in whole) else []
         (operand,) = operands
-        ways: list[list[tuple[Piece, ...]]] = []
-        for start, stop in self._ranges(operand):
-            ways_here = [pieces for pieces in _cut(operand, geometry, start, stop) if all(map(self._fits, pieces))]
-            ways_here.sort(key=lambda pieces: (sum(geometry.chunks(p) for p in pieces), len(pieces)))
-            ways.append([pieces for i, pieces in enumerate(ways_here) if i < 8 or i % 4 == 0])
+        ways = [pieces for pieces in _cut(operand, geometry) if all(map(self._fits, pieces))]
+        ways.sort(key=lambda pieces: (sum(geometry.chunks(p) for p in pieces), len(pieces)))
+        if not ways:
+            self._refuse("the weights of an octet exceed the weight buffer in every cut")
+        made = [[pieces] * geometry.octets for i, pieces in enumerate(ways) if i < 8 or i % 4 == 0]
         if geometry.pool_octets * geometry.unroll == 1 and operand.groups > 1:
             sliced = self._group_slices(operand)
-            if sliced:
-                ways.append(sliced)
-        if not ways[0] and len(ways) == 1:
-            self._refuse("the weights of an octet exceed the weight buffer in every cut")
-        made = [[pieces] * geometry.octets for pieces in ways[0]]
-        return made + [[(piece,) for piece in way] for way in ways[1:]]  # type: ignore[misc]
-
-    def _ranges(self, operand: Operand) -> list[tuple[int, int]]:
-        return [(0, operand.pixel)]
+            if all(map(self._fits, sliced)):
+                made.append([(piece,) for piece in sliced])
+        return made
 
     def _group_slices(self, operand: Operand) -> list[Piece]:
         """For grouped convolutions: each octet reads only its groups' channels."""
-        geometry = self.geometry
-        per_out = self.layer.outputs // operand.groups
+        per_out, share = self.layer.outputs // operand.groups, operand.channels // operand.groups
         bits = operand.format.bits
-        place_channels = operand.groups * self._share(operand)
         pieces = []
-        for octet in range(geometry.octets):
+        for octet in range(self.geometry.octets):
             low = octet * self.machine.cols
             high = min(low + self.machine.cols, self.layer.outputs) - 1
-            first = low // per_out * self._share(operand)
-            last = min((high // per_out + 1) * self._share(operand), place_channels)
+            first = low // per_out * share
+            last = min((high // per_out + 1) * share, operand.channels)
             start, stop = first * bits // 8, -(-last * bits // 8)
             pieces.append(Piece(0, 0, operand.window.kernel[0], start, stop, stop - start == operand.pixel))
-        return pieces if all(map(self._fits, pieces)) else []
-
-    def _share(self, operand: Operand) -> int:
-        return operand.channels // operand.groups
+        return pieces
 
     def _fits(self, piece: Piece) -> bool:
         geometry = self.geometry
@@ -239,7 +195,7 @@ class _Search:
             self.layer.pool[0], rows,
         )  # fmt: skip
 
-    def _tilings(self, split: bool, blocks: Sequence[Block]) -> list[_Tiling]:
+    def _tilings(self, split: bool, blocks: Sequence[Block]) -> list[Tiling]:
         """Tiles that fit: several images, an image, bands; few of each kind."""
         geometry, machine, out = self.geometry, self.machine, self.geometry.out
         limit = machine.obuf_entries if split else 1 << 60
@@ -249,7 +205,7 @@ class _Search:
 
         if self.narrow:
             return self._narrow_tilings(blocks, limit)
-        made: list[_Tiling] = []
+        made: list[Tiling] = []
         whole = self._tiling(out.height, 1)
         if whole.live <= machine.ibuf_bytes and entries(out.height, 1) <= limit:
             most = min(self.batch, limit // max(entries(out.height, 1), 1), machine.ibuf_bytes // max(whole.live, 1))
@@ -281,11 +237,11 @@ class _Search:
                 self._refuse("the rows that a row of results reads exceed the input buffer")
         return made
 
-    def _narrow_tilings(self, blocks: Sequence[Block], limit: int) -> list[_Tiling]:
+    def _narrow_tilings(self, blocks: Sequence[Block], limit: int) -> list[Tiling]:
         """Tiles of a part of the width: rows of outputs by columns."""
         geometry, machine, beat = self.geometry, self.machine, self.machine.beat
         out, unroll = geometry.out, geometry.unroll
-        made: list[_Tiling] = []
+        made: list[Tiling] = []
         for parts in (2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128):
             columns = -(-out.width // parts // unroll) * unroll
             if columns >= out.width or columns == 0:
@@ -305,10 +261,10 @@ class _Search:
                     first += widths[0] * heights[0]
                 if live <= machine.ibuf_bytes:
                     tiles = self.batch * -(-out.height // rows) * len(ranges)
-                    made.append(_Tiling(rows, 1, columns, tiles, total, first, live, 2 * live))
+                    made.append(Tiling(rows, 1, columns, tiles, total, first, live, 2 * live))
         return made
 
-    def _tiling(self, rows: int, images: int) -> _Tiling:
+    def _tiling(self, rows: int, images: int) -> Tiling:
         beat = self.machine.beat
         total = first = live = double = 0
         height = self.geometry.out.height
@@ -320,180 +276,59 @@ class _Search:
             first += sizes[0] * images
             live += max(sizes) * images
             if len(cuts) > 1:
-                pairs = [
-                    (b.bottom - a.top) * operand.row + 2 * beat for a, b in zip(cuts, cuts[1:], strict=False)
-                ] + [sizes[-1] + sizes[0] + beat]
+                pairs = [(b.bottom - a.top) * operand.row + 2 * beat for a, b in pairwise(cuts)] + [
+                    sizes[-1] + sizes[0] + beat
+                ]
                 double += max(pairs)
             else:
                 double += 2 * sizes[0] * images
         tiles = -(-self.batch // images) * -(-height // rows)
-        return _Tiling(rows, images, 0, tiles, total, first, live, double)
+        return Tiling(rows, images, 0, tiles, total, first, live, double)
 
-    def _orders(self, blocks: tuple[Block, ...], tiling: _Tiling) -> Iterator[Mapping]:
+    def _orders(self, blocks: tuple[Block, ...], tiling: Tiling) -> Iterator[Mapping]:
         geometry, machine = self.geometry, self.machine
-        rows = [[b.octets * geometry.weight_rows(p) for p in b.pieces] for b in blocks]
-        all_rows = sum(map(sum, rows))
-        all_params = sum(b.octets for b in blocks)
-        unroll, pool_octets = geometry.unroll, geometry.pool_octets
-        head = (unroll, pool_octets, blocks)
-        if all_rows <= machine.wbuf_rows and all_params <= machine.param_depth:
-            yield Mapping(*head, Order.INPUTS, tiling.rows, tiling.images, columns=tiling.columns, keep_weights=True)
-        else:
-            yield Mapping(*head, Order.INPUTS, tiling.rows, tiling.images, columns=tiling.columns)
-            if max(map(sum, rows)) <= machine.wbuf_rows:
-                yield Mapping(*head, Order.WEIGHTS, tiling.rows, tiling.images, columns=tiling.columns)
-                if self._resident(tiling):
-                    yield Mapping(*head, Order.WEIGHTS, tiling.rows, tiling.images, columns=tiling.columns, keep_inputs=True)
+        rows = [sum(b.octets * geometry.weight_rows(p) for p in b.pieces) for b in blocks]
+        plain = Mapping(
+            geometry.unroll, geometry.pool_octets, blocks, Order.INPUTS, tiling.rows, tiling.images,
+            columns=tiling.columns,
+        )  # fmt: skip
+        if sum(rows) <= machine.wbuf_rows and sum(b.octets for b in blocks) <= machine.param_depth:
+            yield replace(plain, keep_weights=True)
+            return
+        yield plain
+        if max(rows) <= machine.wbuf_rows:
+            yield replace(plain, order=Order.WEIGHTS)
+            if self._resident(tiling):
+                yield replace(plain, order=Order.WEIGHTS, keep_inputs=True)
         operand = self.layer.operands[0]
-        count = len(blocks[0].pieces)
-        same = all(len(b.pieces) == count for b in blocks)
-        if same and count > 1 and len(self.layer.operands) == 1 and (operand.height, operand.width) == (1, 1):
-            each = max(geometry.entries(b, 1, tiling.images) for b in blocks)
-            group = min(len(blocks), machine.obuf_entries // each)
-            if group and all(b.octets == blocks[0].octets for b in blocks[:-1]):
-                yield Mapping(*head, Order.PIECES, tiling.rows, tiling.images, columns=tiling.columns, group=group)
+        split = len(blocks[0].pieces) > 1 and len(self.layer.operands) == 1
+        if split and (operand.height, operand.width) == (1, 1):
+            group = min(len(blocks), machine.obuf_entries // geometry.entries(blocks[0], 1, tiling.images))
+            if group:
+                yield replace(plain, order=Order.PIECES, group=group)
 
-    def _resident(self, tiling: _Tiling) -> bool:
+    def _resident(self, tiling: Tiling) -> bool:
         beat = self.machine.beat
         tiles = tiling.tiles + 1
         return tiling.bytes + 2 * tiles * beat * len(self.layer.operands) <= self.machine.ibuf_bytes
 
-    # Cycles
 
-    @cached_property
-    def _out_bytes(self) -> int:
-        return self.geometry.out.size * self.batch
-
-    def _work(self, blocks: tuple[Block, ...]) -> _Work:
-        """Sums over the kinds of blocks; of the same blocks only once."""
-        if self._last_work is not None and self._last_work[0] is blocks:
-            return self._last_work[1]
-        geometry, machine = self.geometry, self.machine
-        kinds: dict[tuple[int, int, int], tuple[Block, list[int]]] = {}
-        for block in blocks:
-            kind = (block.octets, id(block.pieces), block.first if geometry.unroll > 1 else 0)
-            kinds.setdefault(kind, (block, [0]))[1][0] += 1
-        runs: list[tuple[int, int]] = []
-        units: list[tuple[int, int, int]] = []
-        size = loads = 0
-        row_bytes = machine.wbuf_row_beats * machine.beat
-        for number, (block, (many,)) in enumerate(kinds.values()):
-            for index, piece in enumerate(block.pieces):
-                chunks, reads = geometry.chunks(piece), geometry.reads(piece)
-                cycles = 0
-                for run in geometry.runs(block):
-                    pixels = geometry.pixels(run, geometry.out.height, self.batch)
-                    cycles += pixels * max(run.octets * chunks, reads)
-                    runs.append((many * pixels * max(run.octets * chunks, reads), many))
-                rows = block.octets * geometry.weight_rows(piece)
-                last = index == len(block.pieces) - 1
-                params = block.octets * 3 * machine.param_row_beats * machine.beat if last else 0
-                size += many * (rows * row_bytes + params)
-                if number == 0:
-                    units.append((rows, rows * row_bytes + params, cycles))
-            loads += many * len(block.pieces)
-        result = _Work(runs, units, size, loads)
-        self._last_work = blocks, result
-        return result
-
-    def _weight_stream(self, mapping: Mapping, tiling: _Tiling) -> float:
-        """Cycles to load and use all weights through their ring, when nothing else stands in the way."""
-        if mapping.keep_weights or len(mapping.blocks) * len(mapping.blocks[0].pieces) == 1:
-            return 0.0
-        t, blocks = self.timing, len(mapping.blocks)
-        units = [
-            (rows, size / t.bytes_per_cycle + 1.5 * t.load_gap, float(cycles))
-            for rows, size, cycles in self._work(mapping.blocks).units
-        ]
-        rounds = blocks
-        if mapping.order is Order.WEIGHTS and tiling.tiles > 1:  # all pieces of a block stay for all tiles
-            units = [(sum(u[0] for u in units), sum(u[1] for u in units), sum(u[2] for u in units))]
-        else:
-            units = [(rows, load, max(cycles / tiling.tiles, t.run_least)) for rows, load, cycles in units]
-            rounds = blocks * tiling.tiles
-        return _ring_round(units, self.machine.wbuf_rows, t.read_latency) * rounds
-
-    def _estimate(self, mapping: Mapping, tiling: _Tiling) -> float | None:
-        geometry, machine, t = self.geometry, self.machine, self.timing
-        out = geometry.out
-        blocks = mapping.blocks
-        work = self._work(blocks)
-        compute = 0.0
-        for cycles, runs_per_tile in work.runs:
-            compute += max(cycles, tiling.tiles * runs_per_tile * t.run_least)
-        runs = tiling.tiles * sum(count for _, count in work.runs)
-        weight_bytes = work.weight_bytes
-        weight_loads = 1
-        input_passes = 1
-        match mapping.order:
-            case Order.INPUTS:
-                weight_loads = 1 if mapping.keep_weights else tiling.tiles
-            case Order.WEIGHTS:
-                input_passes = 1 if mapping.keep_inputs else len(blocks)
-            case Order.PIECES:
-                weight_loads = tiling.tiles
-                input_passes = -(-len(blocks) // mapping.group)
-        moved = tiling.bytes * input_passes + weight_bytes * weight_loads
-        blocks_loads = len(blocks) * weight_loads  # parameters come in a LOAD of their own
-        loads = work.weight_loads * weight_loads + blocks_loads + tiling.tiles * input_passes
-        memory = (moved + self._out_bytes) / t.bytes_per_cycle + loads * t.load_gap
-        stream = self._weight_stream(mapping, tiling)
-        stall = 0.0
-        if mapping.order is Order.PIECES:
-            widest = max(p.stop - p.start + 2 * machine.beat for p in blocks[0].pieces) * mapping.images
-            if widest > machine.ibuf_bytes:
-                return None
-            if 2 * widest > machine.ibuf_bytes:
-                stall += tiling.bytes * input_passes / t.bytes_per_cycle
-            first = widest
-        else:
-            if tiling.live > machine.ibuf_bytes:
-                return None
-            loads = tiling.tiles * (1 if mapping.keep_inputs else input_passes)
-            if tiling.double > machine.ibuf_bytes and not mapping.keep_inputs and loads > 1:
-                stall += tiling.bytes * input_passes / t.bytes_per_cycle + loads * t.read_latency
-            first = tiling.first
-        start = (first + work.units[0][1]) / t.bytes_per_cycle + t.read_latency + t.gather_latency
-        return ceil(max(compute + stall + runs * t.run_gap, memory, stream + stall) + start + t.drain)
-
-
-def _ring_round(units: Sequence[tuple[int, float, float]], size: int, latency: float) -> float:
-    """Cycles of a round of *units* (rows, cycles to load, cycles to use) that follow each other through a ring."""
-    live: deque[tuple[int, float]] = deque()
-    head = 0
-    loaded = used = 0.0
-    ends = []
-    for _ in range(7):
-        for rows, load, run in units:
-            start = head if head % size + rows <= size else -(-head // size) * size
-            head = start + rows
-            while live and live[0][0] < head - size:
-                loaded = max(loaded, live.popleft()[1])
-            loaded += load
-            used = max(used, loaded + latency) + run
-            live.append((start, used))
-        ends.append(used)
-    return (ends[-1] - ends[2]) / (len(ends) - 3)
-
-
-def _cut(operand: Operand, geometry: Geometry, start: int, stop: int) -> Iterator[tuple[Piece, ...]]:
+def _cut(operand: Operand, geometry: Geometry) -> Iterator[tuple[Piece, ...]]:
     """Cuts of a reduction by kernel rows and bytes of a pixel."""
-    height = operand.window.kernel[0]
-    chunk = geometry.chunk_bytes[0]
-    size = stop - start
+    height, size = operand.window.kernel[0], operand.pixel
+    chunk, per_row = geometry.chunk_bytes[0], geometry.subwords[0]
     counts = sorted({c for c in (*range(1, 17), 20, 24, 32, 40, 48, 64, 80, 96, 128) if c == 1 or size >= c * chunk})
     seen: set[tuple[int, int]] = set()
     for rows in range(height, 0, -1):
         for count in counts:
-            per_row = geometry.subwords[0]
             grain = chunk * per_row if size >= 4 * count * chunk * per_row else chunk
             share = -(-size // count // grain) * grain if count > 1 else size
             if (rows, share) in seen:
                 continue
             seen.add((rows, share))
-            bounds = [*range(start, stop, share), stop]
+            bounds = [*range(0, size, share), size]
             yield tuple(
                 Piece(0, row, min(rows, height - row), a, b, count == 1)
                 for row in range(0, height, rows)
-                for a, b in zip(bounds, bounds[1:], strict=False)
+                for a, b in pairwise(bounds)
             )

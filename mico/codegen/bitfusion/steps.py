@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ __all__ = ["Band", "Constants", "Step", "Tile", "Transfer", "Unit", "bands", "im
 
 @dataclass(frozen=True)
 class Transfer:
-    """A LOAD: *rows* of *beats* from *offset*, *mstride* bytes apart, to beat *at* of the unit, *dstride* beats apart."""
+    """A LOAD: *rows* of *beats* from *offset*, *mstride* bytes apart, to beat *at* of a unit, *dstride* beats apart."""
 
     buffer: Buffer
     offset: int
@@ -136,7 +137,13 @@ def bands(height: int, kernel: int, stride: int, padding: int, outputs: int, poo
 
 
 def image_tile(
-    place: Place, first: int, images: int, band: Band, span: tuple[int, int], beat: int, after: int,
+    place: Place,
+    first: int,
+    images: int,
+    band: Band,
+    span: tuple[int, int],
+    beat: int,
+    after: int,
     shape: tuple[int, tuple[int, int]],
 ) -> Tile:
     """A tile of whole images: bytes ``[span[0], span[1])`` of each are loaded.
@@ -171,7 +178,7 @@ def row_tiles(
     """The bands of one image; rows that two bands share are loaded once, so bands roll through IBUF."""
     edges = sorted({edge for band in cuts for edge in (band.top, band.bottom)})
     units: list[tuple[int, int, Unit]] = []
-    for top, bottom in zip(edges, edges[1:], strict=False):
+    for top, bottom in pairwise(edges):
         if not any(band.top <= top and bottom <= band.bottom for band in cuts):
             continue
         start, stop = top * row // beat, -(-bottom * row // beat)  # a shared beat is loaded again: it may be freed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -174,10 +175,7 @@ class VectorSteps:
         """Output rows of a band: as many as fit when the next band's rows are loaded meanwhile."""
         for rows in range(self.out.height, 0, -1):
             cuts = self._cuts(rows)
-            spans = [
-                (b.bottom - a.top) * self.places[0].row + 2 * self.machine.beat
-                for a, b in zip(cuts, cuts[1:], strict=False)
-            ]
+            spans = [(b.bottom - a.top) * self.places[0].row + 2 * self.machine.beat for a, b in pairwise(cuts)]
             if max(spans, default=1 << 62) <= self.machine.ibuf_bytes:
                 return rows
         tallest = max((cut.bottom - cut.top) * self.places[0].row + 2 * self.machine.beat for cut in self._cuts(1))

@@ -51,7 +51,6 @@ def matches(
     return bool(np.array_equal(program.unpack_outputs(memory), model.run(x))), program.marks
 
 
-
 @pytest.mark.parametrize("seed", range(40))
 @pytest.mark.parametrize("size", ["8x8", "16x32"])
 def test_random_networks(seed: int, size: str) -> None:
