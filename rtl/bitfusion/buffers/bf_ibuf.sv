@@ -31,7 +31,7 @@ module bf_ibuf #(
   logic [OffsetW-1:0]     offset_q;
   logic                   odd_q;
   // Cycle 2: words of the banks, and which bank a byte comes from
-  logic [8*LineBytes-1:0] word_q [2];
+  logic [8*LineBytes-1:0] word [2];
   logic [LineBytes-1:0]   from_odd_q;
   logic [8*LineBytes-1:0] line, line_q;
 
@@ -52,14 +52,15 @@ module bf_ibuf #(
   end
 
   for (genvar i = 0; i < LineBytes; i++) begin : gen_byte
-    assign line[8*i +: 8] = from_odd_q[i] ? word_q[1][8*i +: 8] : word_q[0][8*i +: 8];
+    assign line[8*i +: 8] = from_odd_q[i] ? word[1][8*i +: 8] : word[0][8*i +: 8];
   end
   assign rdata_o = line_q;
 
   for (genvar bank = 0; bank < 2; bank++) begin : gen_bank
     for (genvar beat = 0; beat < Beats; beat++) begin : gen_beat
       (* no_rw_check *) logic [BusBits-1:0] mem [2 ** IndexW];
-      logic write;
+      logic [BusBits-1:0] word_q;
+      logic               write;
       if (Beats == 1) begin : gen_whole
         assign write = we_i & (waddr_i[0] == 1'(bank));
       end else begin : gen_part
@@ -67,8 +68,9 @@ module bf_ibuf #(
       end
       always_ff @(posedge clk_i) begin
         if (write) mem[waddr_i[BeatW+1 +: IndexW]] <= wdata_i;
-        if (valid_q[0]) word_q[bank][BusBits*beat +: BusBits] <= mem[index_q[bank]];
+        if (valid_q[0]) word_q <= mem[index_q[bank]];
       end
+      assign word[bank][BusBits*beat +: BusBits] = word_q;
     end
   end
 
