@@ -184,7 +184,7 @@ module bf_store
     always_ff @(posedge clk_i) begin
       if (data_valid_i) data_mem[arrived_q[PtrWidth-1:0]] <= data_i;
       if (take)         data_q <= DataBits'(data_mem[taken_q[PtrWidth-1:0]]);
-      else if (slice_done) data_q <= data_q >> BusBits;
+      else if (slice_done) data_q <= DataBits'({BusBits'(0), data_q} >> BusBits);    // the next slice
     end
     assign rotated = BusBits'({2{data_q[BusBits-1:0]}} >> {(ByteWidth+1)'(BeatBytes) - {1'b0, shift}, 3'b0});
     for (genvar i = 0; i < BeatBytes; i++) begin : gen_byte
