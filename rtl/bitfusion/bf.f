@@ -1,4 +1,4 @@
-// Sources of bf_top in compile order, relative to this file: verilator -F rtl/bitfusion/bf.f
+// Sources of bf_top in compile order, relative to this file (hil.harness.runner.read_file_list).
 -f control/control.f
 -f ../common/fusion.f
 -f gather/bf_front.f

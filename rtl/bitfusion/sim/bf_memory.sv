@@ -23,6 +23,7 @@ module bf_memory #(
   output logic                 wready_o,
   input  logic [BusBits-1:0]   wdata_i,
   input  logic [BusBits/8-1:0] wstrb_i,
+  input  logic                 wlast_i,
   output logic                 bvalid_o,
   input  logic                 bready_i,
   output logic [3:0]           bid_o,
@@ -166,6 +167,7 @@ module bf_memory #(
 
       if (awvalid_i && awready_o) write_in_q <= write_in_q + 1'b1;
       if (write_beat) begin
+        if (wlast_i != write_last) $error("WLAST does not fit the length of the burst at %h", target.addr);
         write_first_q <= 1'b0;
         write_count_q <= write_last ? '0 : write_count_q + 8'd1;
         if (write_last) begin
@@ -216,6 +218,9 @@ module bf_memory #(
       end
     end
   end
+
+  logic unused_ok;
+  assign unused_ok = &{1'b0, head.due, target.due};
 
   // Files: byte 0 of a file is the byte at *address*, a multiple of a beat.
   task automatic load_file(string path, logic [31:0] address);

@@ -137,6 +137,7 @@ module bf_sim #(
     .wready_o       (wready),
     .wdata_i        (wdata),
     .wstrb_i        (wstrb),
+    .wlast_i        (wlast),
     .bvalid_o       (bvalid),
     .bready_i       (bready),
     .bid_o          (bid),
@@ -154,23 +155,22 @@ module bf_sim #(
     .rlast_o        (rlast)
   );
 
-  // Every burst lies in the window that was written last, and within 4 KiB.
+  // Every burst lies in the window that was written last and within 4 KiB, and takes whole beats.
   logic [31:0] window_base, window_bytes, escapes;
 
-  function automatic logic escapes_window(logic [31:0] address, logic [7:0] length);
+  function automatic logic escapes_window(logic [31:0] address, logic [7:0] length, logic [2:0] size, logic [1:0] burst);
     logic [32:0] last;
     last = 33'(address) + ((33'(length) + 33'd1) << $clog2(BusBits / 8)) - 33'd1;
     return address < window_base || last >= 33'(window_base) + 33'(window_bytes) || last[32:12] != {1'b0, address[31:12]} ||
-           address % (BusBits / 8) != 0;
+           address % (BusBits / 8) != 0 || 32'(size) != $clog2(BusBits / 8) || burst != 2'b01;
   endfunction
 
   always_ff @(posedge clk or negedge rst_n) begin
     if (!rst_n) begin
       escapes <= '0;
     end else begin
-      if (arvalid && arready && escapes_window(araddr, arlen)) escapes <= escapes + 32'd1;
-      if (awvalid && awready && escapes_window(awaddr, awlen)) escapes <= escapes + 32'd1;
-      if (wvalid && wready && wlast == 1'b0 && awlen == '0)    escapes <= escapes + 32'd1;
+      if (arvalid && arready && escapes_window(araddr, arlen, arsize, arburst)) escapes <= escapes + 32'd1;
+      if (awvalid && awready && escapes_window(awaddr, awlen, awsize, awburst)) escapes <= escapes + 32'd1;
     end
   end
 
@@ -190,7 +190,8 @@ module bf_sim #(
   sequence_e   state;
   logic        opened, hung, access_write, starting, reporting;
   logic [15:0] access_offset;
-  logic [31:0] access_data, waited, limit, marks, a, b, c, d, e;
+  logic [31:0] access_data, waited, limit, marks, a, b, c, e;
+  logic [7:0]  d;
   int          script, report, got, item;
   string       path, command;
 
@@ -286,7 +287,7 @@ module bf_sim #(
           bandwidth     = a;
           read_latency  = b;
           write_latency = c;
-          stall         = d[7:0];
+          stall         = d;
           seed          = e;
           state         = SqReset;
           waited        = '0;
