@@ -1,8 +1,8 @@
 """What no schedule can beat, layer by layer: array cycles with a dense reduction, and every tensor moved once.
 
-The mapping behind the compute limit: a column an output channel, ``N * pf`` elements of ``KH * KW * C`` a cycle, rounded
-up once a patch (``rtl/bitfusion/README.md``). The memory limit moves inputs, weights and outputs once at their own bits.
-A max-pool whose windows do not overlap is part of its producer: only the pooled output moves, and outputs that no
+The mapping behind the compute limit: a column an output channel, ``N * pf`` elements of ``KH * KW * C`` a cycle,
+rounded up once a patch (``rtl/bitfusion/README.md``). The memory limit moves inputs, weights and outputs once at
+their own bits. A max-pool whose windows do not overlap is part of its producer: only the pooled output moves, and outputs that no
 window covers need not be computed.
 """
 

@@ -66,7 +66,11 @@ class Net:
         channels, height, width = self.tensors[source].shape
         padding = kernel // 2 if pad else 0
         shape = (out, *((n + 2 * padding - kernel) // stride + 1 for n in (height, width)))
-        attrs = {"stride": (stride, stride), "padding": (padding, padding), "groups": 1}
+        attrs: dict[str, tuple[int, int] | int] = {
+            "stride": (stride, stride),
+            "padding": (padding, padding),
+            "groups": 1,
+        }
         weight = ones((out, channels, kernel, kernel))
         return self._weighted(name, OpKind.CONV2D, source, weight, wgt, shape, act, attrs)
 
