@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from mico.data import NAMES, load, mnist
+from mico.data import NAMES, cifar10, load, mnist
 from mico.data.download import MNIST_URL, fetch_mnist
 from mico.errors import UsageError
 
@@ -26,6 +26,9 @@ def list_datasets() -> None:
     for name in NAMES:
         if name == "mnist" and mnist.find() is None:
             table.add_row(name, "-", "-", "-", "-", "not on disk: mico data get mnist")
+            continue
+        if name == "cifar10" and cifar10.find() is None:
+            table.add_row(name, "-", "-", "-", "-", "not on disk: see mico/data/README.md")
             continue
         data = load(name)
         sizes = (str(len(split)) for split in (data.train, data.val, data.test))
@@ -43,7 +46,7 @@ def get(
 ) -> None:
     """Download a dataset, going on where an earlier attempt stopped, and check it."""
     if name != "mnist":
-        raise UsageError(f"cannot download {name!r}", cure="only mnist is downloaded; digits comes with scikit-learn")
+        raise UsageError(f"cannot download {name!r}", cure="only mnist is downloaded: see mico/data/README.md")
     target = mnist.default_dir() if folder is None else folder
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     console = Console(stderr=True)

@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import os
-import tempfile
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +25,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mico import models
+from mico.cache import default_cache, write_whole
+from mico.checkpoint import Checkpoint
 from mico.data import Dataset, Split
 from mico.errors import MeasurementError, UsageError
 from mico.models.recipe import Recipe
@@ -62,7 +63,7 @@ class TrainResult:
     accuracy_val
         Share of right answers on the validation split, float weights.
     seconds
-        Wall time of the training; of a cached network, that of its training then.
+        Wall time of the training since it was last started; of a cached network, that of its training then.
     steps
         Optimiser steps taken.
     cached
@@ -79,10 +80,13 @@ class TrainResult:
     key: str = ""
 
 
-def batches(split: Split, batch_size: int, shift: int, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(
+    split: Split, batch_size: int, shift: int, rng: np.random.Generator, flip: bool = False
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Endless shuffled batches: images / 255 ``(B, C, H, W)`` float32, labels ``(B,)`` int64.
 
-    Every image is shifted by up to *shift* pixels in each direction. A split smaller than a batch is one batch.
+    Every image is shifted by up to *shift* pixels in each direction and, with *flip*, every other one on average is
+    mirrored left to right. A split smaller than a batch is one batch.
     """
     size = min(batch_size, len(split))
     height, width = split.images.shape[2:]
@@ -94,6 +98,9 @@ def batches(split: Split, batch_size: int, shift: int, rng: np.random.Generator)
             index = order[start : start + size]
             rows, columns = rng.integers(0, 2 * shift + 1, (2, size))
             images = np.ascontiguousarray(windows[index, :, rows, columns])
+            if flip:
+                mirrored = rng.random(size) < 0.5
+                images[mirrored] = images[mirrored, :, :, ::-1]
             yield to_input(images), torch.from_numpy(split.labels[index])
 
 
@@ -103,7 +110,12 @@ def to_input(images: NDArray[np.uint8]) -> Tensor:
 
 
 def train(
-    model: nn.Module, dataset: Dataset, recipe: Recipe, seed: int, progress: Progress | None = None
+    model: nn.Module,
+    dataset: Dataset,
+    recipe: Recipe,
+    seed: int,
+    progress: Progress | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> TrainResult:
     """Train *model* in place, on one thread: so a seed gives the same weights however many cores there are.
 
@@ -113,6 +125,8 @@ def train(
         Takes ``(N, C, H, W)`` in 0..1, gives ``(N, classes)`` logits.
     seed
         Of the order of images and of the augmentation; the weights are those that the model comes with.
+    checkpoint
+        Kept while training. Where it holds the state of this training, it goes on there, to the same weights.
 
     Raises
     ------
@@ -122,7 +136,7 @@ def train(
         The loss became infinite or not a number.
     """
     with one_thread():
-        return _train(model, dataset, recipe, seed, progress)
+        return _train(model, dataset, recipe, seed, progress, checkpoint or Checkpoint(None))
 
 
 @contextmanager
@@ -136,7 +150,9 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _train(model: nn.Module, dataset: Dataset, recipe: Recipe, seed: int, progress: Progress | None) -> TrainResult:
+def _train(
+    model: nn.Module, dataset: Dataset, recipe: Recipe, seed: int, progress: Progress | None, checkpoint: Checkpoint
+) -> TrainResult:
     started = time.perf_counter()
     steps = recipe.steps(len(dataset.train))
     decayed = [p for p in model.parameters() if p.ndim > 1]
@@ -144,13 +160,16 @@ def _train(model: nn.Module, dataset: Dataset, recipe: Recipe, seed: int, progre
     optimiser = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}], lr=recipe.lr
     )
-    stream = batches(dataset.train, recipe.batch_size, recipe.shift, np.random.default_rng(seed))
+    stream = batches(dataset.train, recipe.batch_size, recipe.shift, np.random.default_rng(seed), recipe.flip)
     model.train()
-    total, since = 0.0, 0
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # dropout and the like
+        done, total = checkpoint.restore(model, optimiser)
+        since = done % _REPORT_EVERY
         for step in range(steps):
             x, y = next(stream)
+            if step < done:
+                continue  # the images that the kept state has seen
             for group in optimiser.param_groups:
                 group["lr"] = recipe.lr_at(step, steps)
             logits = model(x)
@@ -169,6 +188,8 @@ def _train(model: nn.Module, dataset: Dataset, recipe: Recipe, seed: int, progre
                 if progress is not None:
                     progress(step + 1, steps, total / since)
                 total, since = 0.0, 0
+            if checkpoint.due():
+                checkpoint.save(step + 1, total, model, optimiser)
     model.eval()
     return TrainResult(model, accuracy(model, dataset.val), time.perf_counter() - started, steps)
 
@@ -182,12 +203,6 @@ def accuracy(model: nn.Module, split: Split, batch_size: int = 500) -> float:
             answers = model(to_input(split.images[start : start + batch_size])).argmax(1).numpy()
             right += int((answers == split.labels[start : start + batch_size]).sum())
     return right / len(split)
-
-
-def default_cache() -> Path:
-    """``build/cache`` in the repository, or ``MICO_CACHE`` where that is set."""
-    configured = os.environ.get("MICO_CACHE")
-    return Path(configured) if configured else Path(__file__).resolve().parents[1] / "build" / "cache"
 
 
 def trained(
@@ -204,44 +219,45 @@ def trained(
     ----------
     cache_dir
         Folder of the cache, by default :func:`default_cache`. Entries are written under another name and renamed, so a
-        process that is killed leaves no half file behind. A damaged entry is trained again and replaced.
+        process that is killed leaves no half file behind; a training that is, goes on from its last checkpoint there.
+        A damaged entry is trained again and replaced.
     recipe
         Instead of the network's own.
     """
     source = models.get(name)
     recipe = recipe or source.RECIPE
     folder = default_cache() if cache_dir is None else cache_dir
-    key = _key(source, dataset, recipe, seed)
-    path = folder / f"{name}-{dataset.name}-{key[:24]}.safetensors"
     model = source.build(seed)
+    key = _key(source, model, dataset, recipe, seed)
+    path = folder / f"{name}-{re.sub(r'[^A-Za-z0-9.]+', '-', dataset.name).strip('-')}-{key[:24]}.safetensors"
     entry = _load(path, key)
     if entry is not None:
         weights, meta = entry
         model.load_state_dict(weights)
         model.eval()
         return TrainResult(model, float(meta["accuracy_val"]), float(meta["seconds"]), int(meta["steps"]), True, key)
-    result = train(model, dataset, recipe, seed, progress)
+    checkpoint = Checkpoint(path.with_suffix(".checkpoint"), key)
+    result = train(model, dataset, recipe, seed, progress, checkpoint)
     figures = {"accuracy_val": result.accuracy_val, "seconds": result.seconds, "steps": result.steps}
     _save(path, model.state_dict(), {"key": key, **{name: str(value) for name, value in figures.items()}})
+    checkpoint.remove()
     return TrainResult(model, result.accuracy_val, result.seconds, result.steps, False, key)
 
 
-def _key(source: models.ModelFile, dataset: Dataset, recipe: Recipe, seed: int) -> str:
+def _key(source: models.ModelFile, model: nn.Module, dataset: Dataset, recipe: Recipe, seed: int) -> str:
     """What can change the weights: network, recipe, data, seed, the code of the training, torch's version."""
-    code = [Path(source.__file__).read_text(), *(inspect.getsource(item) for item in (Recipe, batches, _train))]
+    files = sorted({source.__file__, inspect.getfile(type(model))})
+    code = [
+        *(Path(file).read_text() for file in files),
+        *(inspect.getsource(item) for item in (Recipe, batches, _train)),
+    ]
     parts = [*code, recipe.to_json(), dataset.digest, seed, torch.__version__]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _save(path: Path, weights: dict[str, Tensor], meta: dict[str, str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    os.close(handle)
-    try:
-        save_file({name: tensor.contiguous() for name, tensor in weights.items()}, scratch, metadata=meta)
-        os.replace(scratch, path)
-    finally:
-        Path(scratch).unlink(missing_ok=True)
+    tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
+    write_whole(path, lambda scratch: save_file(tensors, scratch, metadata=meta))
 
 
 def _load(path: Path, key: str) -> tuple[dict[str, Tensor], dict[str, str]] | None:

@@ -7,7 +7,7 @@ from typing import Protocol, cast
 from torch import nn
 
 from mico.errors import UsageError
-from mico.models import lenet5
+from mico.models import cmsiscnn, lenet5, resnet8, vgg7, vgg7_full
 from mico.models.recipe import Recipe
 
 __all__ = ["NAMES", "ModelFile", "Recipe", "get"]
@@ -24,7 +24,13 @@ class ModelFile(Protocol):
         """The untrained network, its weights drawn from *seed*."""
 
 
-_ZOO = {"lenet5": cast(ModelFile, lenet5)}
+_ZOO = {
+    "lenet5": cast(ModelFile, lenet5),
+    "cmsiscnn": cast(ModelFile, cmsiscnn),
+    "resnet8": cast(ModelFile, resnet8),
+    "vgg7": cast(ModelFile, vgg7),
+    "vgg7-full": cast(ModelFile, vgg7_full),
+}
 
 NAMES = tuple(_ZOO)
 """Networks by name."""

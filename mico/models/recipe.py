@@ -28,6 +28,8 @@ class Recipe:
         Decoupled; not applied to biases.
     shift
         Augmentation: every image is shifted by up to so many pixels in each direction, zeros moving in.
+    flip
+        Augmentation: every other image, on average, is mirrored left to right.
     label_smoothing
         Share of the target that is spread over all classes.
     """
@@ -40,6 +42,7 @@ class Recipe:
     weight_decay: float = 1e-2
     shift: int = 0
     label_smoothing: float = 0.0
+    flip: bool = False
 
     def steps(self, train_images: int) -> int:
         """Steps of the whole training on so many images."""

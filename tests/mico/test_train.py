@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from mico import models
+from mico.checkpoint import Checkpoint
 from mico.data import Dataset, Split, load, mnist
 from mico.errors import MeasurementError, UsageError
 from mico.models.recipe import Recipe
@@ -90,6 +91,17 @@ def test_batches_hold_every_image_once_an_epoch_shifted_by_at_most_the_given_pix
     assert len(offsets) > 10
 
 
+def test_flipped_batches_hold_about_half_of_the_images_mirrored_and_no_others() -> None:
+    images = np.random.default_rng(6).integers(0, 256, (400, 3, 8, 8), dtype=np.uint8)
+    x, _ = next(batches(Split(images, np.arange(400)), 400, 0, np.random.default_rng(7), flip=True))
+    order = np.random.default_rng(7).permutation(400)
+    pixels = torch.round(x * 255).to(torch.uint8).numpy()
+    plain = (pixels == images[order]).all((1, 2, 3))
+    mirrored = (pixels == images[order][:, :, :, ::-1]).all((1, 2, 3))
+    assert (plain ^ mirrored).all()
+    assert 150 < mirrored.sum() < 250
+
+
 def test_input_is_pixels_over_255() -> None:
     x = to_input(np.array([0, 51, 255], np.uint8))
     assert torch.allclose(x, torch.tensor([0.0, 0.2, 1.0]))
@@ -141,6 +153,64 @@ def test_interrupted_training_leaves_nothing_in_the_cache(digits: Dataset, tmp_p
     with pytest.raises(KeyboardInterrupt):
         trained("lenet5", digits, 1, tmp_path, recipe=BRIEF, progress=interrupt)
     assert list(tmp_path.iterdir()) == []
+
+
+class Noisy(nn.Module):
+    """Batch-norm with its statistics and dropout with its random numbers: state that a checkpoint must hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(784, 20), nn.BatchNorm1d(20), nn.ReLU(), nn.Dropout(0.3))
+        self.head = nn.Linear(20, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.body(x))
+
+
+def noisy() -> Noisy:
+    torch.manual_seed(8)
+    return Noisy()
+
+
+@pytest.mark.parametrize("stop", [50, 100])
+def test_interrupted_training_goes_on_from_its_checkpoint_to_the_same_weights(
+    digits: Dataset, tmp_path: Path, stop: int
+) -> None:
+    recipe = dataclasses.replace(BRIEF, min_steps=120, shift=1)
+    whole: list[tuple[int, int, float]] = []
+    expected = train(noisy(), digits, recipe, 5, lambda *at: whole.append(at)).model
+
+    def interrupt(step: int, *_: object) -> None:
+        if step == stop:
+            raise KeyboardInterrupt
+
+    checkpoint = Checkpoint(tmp_path / "state", "a key", every_s=0)
+    with pytest.raises(KeyboardInterrupt):
+        train(noisy(), digits, recipe, 5, interrupt, checkpoint)
+    seen: list[tuple[int, int, float]] = []
+    resumed = train(noisy(), digits, recipe, 5, lambda *at: seen.append(at), checkpoint).model
+    assert same(resumed, expected)
+    assert seen[-1] == whole[-1]
+    assert seen[0][0] >= stop
+
+
+def test_checkpoint_that_is_damaged_or_of_another_training_is_not_used(digits: Dataset, tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    expected = train(noisy(), digits, BRIEF, 5, checkpoint=Checkpoint(path, "one", every_s=0)).model
+    content = path.read_bytes()
+    for data, key in ((content, "another"), (content[:-10], "one"), (b"junk", "one")):
+        path.write_bytes(data)
+        assert same(train(noisy(), digits, BRIEF, 5, checkpoint=Checkpoint(path, key)).model, expected)
+
+
+def test_ended_training_leaves_no_checkpoint_in_the_cache(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = []
+    monkeypatch.setattr(Checkpoint, "due", lambda self: not written.append(self.path))
+    trained("lenet5", digits, 1, tmp_path, recipe=BRIEF)
+    assert len(written) == 20
+    assert [path.suffix for path in tmp_path.iterdir()] == [".safetensors"]
 
 
 def test_diverging_training_and_wrong_number_of_logits_are_errors(digits: Dataset) -> None:

@@ -122,7 +122,7 @@ def test_mico_data_is_searched_first(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_missing_mnist_and_unknown_names_say_the_cure(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="mico data get mnist"):
         load("mnist", tmp_path)
-    with pytest.raises(UsageError, match="auto, mnist, digits"):
+    with pytest.raises(UsageError, match="auto, mnist, cifar10, digits"):
         load("imagenet")
 
 

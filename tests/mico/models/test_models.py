@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from mico import models
 from mico.errors import UsageError
 from mico.models.recipe import Recipe
+from mico.quant.calibrate import calibrate
+from mico.quant.fake import FakeQuantNet
+from mico.quant.lower import lower, weight_scale
+from mico.quant.scheme import LayerBits, Scheme
 from mico.trace import trace
 
 
@@ -36,6 +42,71 @@ def test_lenet5_is_the_network_of_its_description() -> None:
     }
     assert graph.macs == 416_520
     assert [layer.relu for layer in graph.quantisable] == [True, True, True, True, False]
+
+
+@pytest.mark.parametrize("name", models.NAMES)
+def test_sizes_in_the_description_are_those_of_the_network(name: str) -> None:
+    source = models.get(name)
+    module = source.build(0)
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    macs = trace(module, source.INPUT_SHAPE).macs
+    assert f"{parameters:,} parameters, {macs:,} MACs" in (type(module).__doc__ or "").replace("\n    ", " ")
+
+
+CIFAR_NAMES = ("cmsiscnn", "resnet8", "vgg7")
+
+
+@pytest.mark.parametrize("name", CIFAR_NAMES)
+def test_imitation_of_random_weights_answers_as_their_integers_at_mixed_bits(name: str) -> None:
+    """Weights and images of seed 3, the scheme drawn from the widths 8, 4, 2 by seed 3. A value on the edge of two
+    integers may fall to either side in float: 2 of 24 inputs may differ by more than rounding."""
+    source = models.get(name)
+    rng = np.random.default_rng(3)
+    graph = trace(settled(source.build(3)), source.INPUT_SHAPE, name=name)
+    images = rng.integers(0, 256, (24, *source.INPUT_SHAPE), dtype=np.uint8)
+    calibration = calibrate(graph, images)
+    bits = {layer: LayerBits(*map(int, rng.choice([8, 4, 2], 2))) for layer in graph.layer_names}
+    model = lower(graph, Scheme(bits), calibration)
+    scales = {
+        layer.name: weight_scale(layer.weight, bits[layer.name].weight)
+        for layer in graph.quantisable
+        if layer.weight is not None
+    }
+    with torch.inference_mode():
+        imitation = FakeQuantNet(graph, model, scales)(torch.tensor(images).float() / 255).numpy()
+    step = model.tensors[model.output].scale
+    exact = model.run(images) * step
+    close = np.abs(imitation - exact).max(axis=1) <= 0.51 * step + 1e-4 * np.abs(exact).max()
+    assert close.sum() >= 22
+    assert np.unique(exact, axis=0).shape[0] > 12, "the answers do not depend on the image"
+
+
+@pytest.mark.parametrize("name", CIFAR_NAMES)
+def test_eight_bits_keep_the_answers_of_random_weights(name: str) -> None:
+    """Seed 4: integers and float network agree to 5 % of the logits' spread."""
+    source = models.get(name)
+    module = settled(source.build(4))
+    graph = trace(module, source.INPUT_SHAPE, name=name)
+    images = np.random.default_rng(4).integers(0, 256, (64, *source.INPUT_SHAPE), dtype=np.uint8)
+    model = lower(graph, Scheme.uniform(graph.layer_names, 8), calibrate(graph, images))
+    with torch.inference_mode():
+        expected = module(torch.tensor(images).float() / 255).numpy()
+    error = model.run(images) * model.tensors[model.output].scale - expected
+    assert np.sqrt(np.mean(error**2)) < 0.05 * expected.std()
+
+
+def settled(module: nn.Module) -> nn.Module:
+    """Batch-norm statistics of random images, so that folding has something to fold."""
+    with torch.no_grad():
+        for _ in range(20):
+            module.train()(torch.rand((64, 3, 32, 32), generator=torch.Generator().manual_seed(5)))
+    return module.eval()
+
+
+def test_full_vgg7_has_the_published_channels() -> None:
+    graph = trace(models.get("vgg7-full").build(0), (3, 32, 32))
+    channels = [layer.weight.shape[0] for layer in graph.quantisable if layer.weight is not None]
+    assert channels == [128, 128, 256, 256, 512, 512, 1024, 10]
 
 
 def test_unknown_network_is_an_error_that_lists_the_known() -> None:
