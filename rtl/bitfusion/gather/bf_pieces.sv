@@ -49,35 +49,36 @@ module bf_pieces
     logic [CountW-1:0] low, high;
   } place_t;
 
-  logic        valid_q, patch_last_q, run_last_q, last, full, step;
+  logic        valid_q, patch_last_q, run_last_q, last_q, full, step;
   logic [15:0] rest_q;
   pack_cfg_t   cfg_q;
   piece_t      piece, head;
 
-  assign last           = rest_q <= 16'(Piece);
   assign step           = valid_q & ~full;
-  assign segment_take_o = segment_valid_i & (~valid_q | (step & last));
+  assign segment_take_o = segment_valid_i & (~valid_q | (step & last_q));
   assign piece          = '{
-    count:      last ? CountW'(rest_q) : CountW'(Piece),
-    patch_last: last & patch_last_q,
-    run_last:   last & run_last_q,
+    count:      last_q ? CountW'(rest_q) : CountW'(Piece),
+    patch_last: last_q & patch_last_q,
+    run_last:   last_q & run_last_q,
     cfg:        cfg_q
   };
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni)                         valid_q <= 1'b0;
     else if (clear_i)                    valid_q <= 1'b0;
-    else if (!valid_q || (step && last)) valid_q <= segment_valid_i;
+    else if (!valid_q || (step && last_q)) valid_q <= segment_valid_i;
   end
 
   always_ff @(posedge clk_i) begin
     if (segment_take_o) begin
       rest_q       <= seg_i;
+      last_q       <= seg_i <= 16'(Piece);
       patch_last_q <= patch_last_i;
       run_last_q   <= run_last_i;
       cfg_q        <= cfg_i;
     end else if (step) begin
       rest_q <= rest_q - 16'(Piece);
+      last_q <= rest_q <= 16'(2 * Piece);
     end
   end
 
