@@ -1,4 +1,5 @@
-// PBUF: bias, multiplier and shift of every column. A load writes a beat; post-processing reads an entry.
+// PBUF: bias, multiplier and shift of every column. A load writes a beat; post-processing reads an entry, not one
+// that is being written: semaphores keep them apart.
 module bf_pbuf #(
   parameter int unsigned Cols    = 32,
   parameter int unsigned Depth   = 32,
@@ -26,7 +27,7 @@ module bf_pbuf #(
   assign bank        = addr_i % Beats;
 
   for (genvar b = 0; b < Beats; b++) begin : gen_bank
-    logic [BusBits-1:0] mem [Depth];
+    (* no_rw_check *) logic [BusBits-1:0] mem [Depth];
     logic [BusBits-1:0] data_q;
     always_ff @(posedge clk_i) begin
       if (we_i && bank == b) mem[write_entry] <= data_i;

@@ -1,5 +1,5 @@
 // WBUF: a word of 32 bits for every unit in a row. A load writes a beat, the array reads a row; both in the same cycle.
-// A row lies in beats, the last one padded; the row of a beat that the read finds is that before the write.
+// A row lies in beats, the last one padded. Of a row that is being written a read finds anything: semaphores keep them apart.
 module bf_wbuf #(
   parameter int unsigned RowBits = 32 * 16 * 32,    // N * M words
   parameter int unsigned Rows    = 32,              // power of two
@@ -24,7 +24,7 @@ module bf_wbuf #(
   assign bank      = addr_i % Beats;
 
   for (genvar b = 0; b < Beats; b++) begin : gen_bank
-    logic [BusBits-1:0] mem [Rows];
+    (* no_rw_check *) logic [BusBits-1:0] mem [Rows];
     logic [BusBits-1:0] data_q;
     always_ff @(posedge clk_i) begin
       if (we_i && bank == b) mem[write_row] <= data_i;

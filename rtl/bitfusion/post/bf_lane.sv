@@ -98,12 +98,13 @@ module bf_lane
     end
   end
 
-  // 5: rounded half up, clamped
-  logic signed [63:0] rounded;
+  // 5: rounded half up, clamped. (x + 1) >> 1 > h is x > 2 h, and (x + 1) >> 1 < l is x < 2 l - 1: compared while it is rounded.
+  logic        [32:0] rounded;
   logic signed [32:0] low, high;
+  logic signed [34:0] least, most;
   logic        [31:0] value, value_q;
   logic        [3:0]  bits;
-  assign rounded = whole_q ? shifted_q : (shifted_q + 64'sd1) >>> 1;
+  assign rounded = whole_q ? {shifted_q[31:0], 1'b0} : shifted_q[32:0] + 33'd1;
   assign bits    = 4'd1 << round_ctl_i.out_log2;
   always_comb begin
     high = round_ctl_i.out_wide ? 33'sh0_FFFF_FFFF : (33'sd1 <<< bits) - 33'sd1;
@@ -112,12 +113,16 @@ module bf_lane
       high = high >>> 1;
       low  = ~high;
     end
+    most  = whole_q ? 35'(high) : 35'(high) <<< 1;
+    least = whole_q ? 35'(low) : (35'(low) <<< 1) - 35'sd1;
+  end
+  always_comb begin
     if (round_ctl_i.out_signed && !round_ctl_i.out_wide && round_ctl_i.out_log2 == 2'd0)
       value = {32{round_ctl_i.requant ? shifted_q[63] : raw_4_q[31]}};    // 0 stands for +1
     else if (!round_ctl_i.requant)   value = raw_4_q;
-    else if (rounded < 64'(low))     value = low[31:0];
-    else if (rounded > 64'(high))    value = high[31:0];
-    else                             value = rounded[31:0];
+    else if (shifted_q < 64'(least)) value = low[31:0];
+    else if (shifted_q > 64'(most))  value = high[31:0];
+    else                             value = rounded[32:1];
   end
   always_ff @(posedge clk_i) begin
     if (valid_i[5]) value_q <= value;
@@ -138,7 +143,7 @@ module bf_lane
   assign code_o = code_q;
 
   logic unused;
-  assign unused = ^{acc_i.last, acc_i.emit, acc_i.entry, acc_i.run_last, acc_i.sem_weight, bias_ctl_i, total_ctl_i, round_ctl_i,
+  assign unused = ^{rounded[0], acc_i.last, acc_i.emit, acc_i.entry, acc_i.run_last, acc_i.sem_weight, bias_ctl_i, total_ctl_i, round_ctl_i,
                     pool_ctl_i};
 
 endmodule

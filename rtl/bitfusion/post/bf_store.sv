@@ -239,10 +239,10 @@ module bf_store
   end
 
   assign idle_o        = (announced_q == taken_q) & ~hand_q & ~held_q & (open_q == '0);
-  assign error_valid_o = (take & outside) | (m_axi_bvalid_i & m_axi_bresp_i[1]);
-  assign error_o       = m_axi_bvalid_i & m_axi_bresp_i[1] ? ErrBus : ErrMemory;
+  assign error_valid_o = (take & outside) | (m_axi_bvalid_i & (m_axi_bresp_i != '0));
+  assign error_o       = m_axi_bvalid_i & (m_axi_bresp_i != '0) ? ErrBus : ErrMemory;
 
   logic unused_bits;
-  assign unused_bits = ^{mem_base_i[ByteWidth-1:0], m_axi_bresp_i[0]};
+  assign unused_bits = ^mem_base_i[ByteWidth-1:0];
 
 endmodule
