@@ -25,7 +25,9 @@ __all__ = ["Build", "Job", "Mark", "Memory", "Report", "describe", "run_jobs"]
 _FOLDER = ROOT / "rtl" / "bitfusion"
 _MODEL = (_FOLDER / "sim" / "bf_memory.sv", _FOLDER / "sim" / "bf_sim.sv")
 _COUNTERS = ("cycles", "array_busy", "wait_patch", "wait_store", "fence", "beats_read", "beats_written", "instructions")
-_SPEED = ("--converge-limit", "10000", "-CFLAGS", "-O3", "-CFLAGS", "-fno-stack-protector")
+_CLOCK = ("--converge-limit", "10000")  # edges in an evaluation
+_SPEED = ("-CFLAGS", "-O3", "-CFLAGS", "-fno-stack-protector")
+_SMALL = 64  # fusion units up to which a fast compilation is worth more than a fast simulation
 
 
 class Build(IntEnum):
@@ -225,7 +227,7 @@ def run_jobs(
                 "Build": int(build),
                 "MemBytes": mem_bytes,
             },
-            build_args=_SPEED,
+            build_args=_CLOCK if machine.rows * machine.cols <= _SMALL else (*_CLOCK, *_SPEED),
             plusargs=[f"+script={folder / 'script'}"],
             public=False,
         )

@@ -13,10 +13,10 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam, AxiResp
-from tests.rtl.bitfusion.control.programs import MACHINE, PROGRAM, RESULTS, WINDOW, RandomProgram, prelude
 
 from mico.codegen.bitfusion.isa import Buffer, Engine, Instruction, LoadReg, Mode, RunReg, encode
 from mico.codegen.bitfusion.model import Code
+from tests.rtl.bitfusion.control.programs import MACHINE, PROGRAM, RESULTS, WINDOW, RandomProgram, prelude
 
 STALLS = os.environ.get("STALLS") == "1"
 BASE = 0x3_0000

@@ -128,7 +128,7 @@ def _load(offset: int, beats: int) -> list[Instruction]:
     ]
 
 
-@pytest.mark.parametrize("bus_bits", [64, 256])
+@pytest.mark.parametrize("bus_bits", [64, pytest.param(256, marks=pytest.mark.slow)])
 def test_loads_keep_the_bus_busy(bus_bits: int) -> None:
     """At latencies up to 200, loads of all shapes take 2 % more cycles than their beats, and the first latency."""
     machine = MACHINE if bus_bits == MACHINE.bus_bits else Machine(16, 4, bus_bits, 16384, 4096, 4096)

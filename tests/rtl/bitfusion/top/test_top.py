@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hil.harness.bf_sim import Build, Job, Memory, Report, run_jobs
+from hil.harness.runner import ROOT, read_file_list, run_cocotb
 from mico.codegen.bitfusion.isa import Instruction, Opcode, encode
 from mico.codegen.bitfusion.machine import Machine
 from mico.codegen.bitfusion.model import Code, MachineError, execute
@@ -18,11 +20,12 @@ from tests.rtl.bitfusion.top.programs import RESULTS, Chain
 SMALL = Machine(rows=4, cols=4, bus_bits=128, wbuf_bytes=2048, obuf_bytes=512, ibuf_bytes=2048, param_depth=16)
 ODD = Machine(rows=3, cols=5, bus_bits=64, wbuf_bytes=960, obuf_bytes=320, ibuf_bytes=2048, param_depth=16)
 BASE = 0x4_0000
+RTL = ROOT / "rtl" / "bitfusion"
 MEMORIES = (Memory(), Memory(4096, 2, 2), Memory(64, 200, 100), Memory(192, 20, 20, 60, 5), Memory(512, 5, 50, 180, 6))
 
 
 def simulate(machine: Machine, jobs: Sequence[Job], build: Build) -> list[Report]:
-    reports = run_jobs(machine, jobs, build=build, mem_bytes=1 << 20)
+    reports = run_jobs(machine, jobs, build=build)
     for number, report in enumerate(reports):
         assert not report.hung, (number, hex(report.blocked))
         assert report.escapes == 0, number
@@ -65,6 +68,19 @@ def test_sizes_that_divide_nothing() -> None:
 @pytest.mark.slow
 def test_the_full_array() -> None:
     check_chains(Machine(obuf_bytes=4096), range(3000, 3020), (Build.FUNCTIONAL, Build.TIMING))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stalls", [False, True])
+def test_on_cocotbext_axi(stalls: bool) -> None:
+    bench = Path(__file__).parents[1] / "control"
+    run_cocotb(
+        Path(__file__).with_name("top_cocotb.py"),
+        top="control_bench",
+        sources=[*read_file_list(RTL / "bf.f"), bench / "control_bench.sv", bench / "control_bench.vlt"],
+        env={"STALLS": str(int(stalls))},
+        public=False,
+    )
 
 
 def _damage(rng: random.Random, code: list[Instruction]) -> list[Instruction]:
