@@ -28,6 +28,7 @@ def run_bench(machine: Machine, *, structural: bool, runs: int, seed: int = 1) -
     run_cocotb(
         HERE / "back_cocotb.py",
         top="back_bench",
+        build_args=("-CFLAGS", "-O0"),  # short runs: compiling is what takes time
         sources=[*sources, HERE / "back_bench.sv"],
         parameters={
             "Rows": machine.rows, "Cols": machine.cols, "BusBits": machine.bus_bits, "WbufBytes": machine.wbuf_bytes,
