@@ -21,7 +21,7 @@ module bf_exec_engine
   output logic         run_valid_o,
   input  logic         run_ready_i,
   output bf_pkg::run_t run_o,
-  output logic [15:0]  run_index_o,      // of the newest RUN
+  output logic [15:0]  run_index_o,      // of the newest RUN that was accepted
   input  logic         runs_idle_i,
   input  logic         stores_idle_i,
   input  logic         load_idle_i,      // queue empty and all written
@@ -36,7 +36,7 @@ module bf_exec_engine
 );
 
   bf_pkg::run_t shadow_q, run_q;
-  logic [15:0]  run_index_q;
+  logic [15:0]  run_index_q, accepted_index_q;
   logic         run_valid_q, accepted_q;
 
   logic [7:0]   opcode;
@@ -159,8 +159,12 @@ module bf_exec_engine
     end
   end
 
+  always_ff @(posedge clk_i) begin
+    if (run_valid_q && run_ready_i) accepted_index_q <= run_index_q;
+  end
+
   assign run_valid_o = run_valid_q;
   assign run_o       = run_q;
-  assign run_index_o = run_index_q;
+  assign run_index_o = accepted_index_q;
 
 endmodule
