@@ -224,7 +224,8 @@ def check_report(report: Report, compiled: BitFusionProgram) -> None:
     where = f"{compiled.name}, instruction {report.index}"
     if report.index < len(compiled.instructions):
         where += f" ({compiled.instructions[report.index]})"
-    what = "the accelerator never ended" if report.hung else f"the accelerator stopped: {report.error!s}"
+    stopped = "no error" if report.error is None else report.error.name
+    what = "the accelerator never ended" if report.hung else f"the accelerator stopped with {stopped}"
     if report.escapes:
         what = f"{report.escapes} bursts left the program's memory"
     reached = compiled.marks[len(report.marks)] if len(report.marks) < len(compiled.marks) else "the end"
