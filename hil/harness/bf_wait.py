@@ -8,7 +8,7 @@ import cocotb
 from cocotb.triggers import Timer
 
 
-@cocotb.test()  # type: ignore[untyped-decorator]
+@cocotb.test()
 async def script(dut: Any) -> None:
     """The whole script has been carried out."""
     tick = 0
