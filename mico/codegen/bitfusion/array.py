@@ -136,12 +136,19 @@ class ArraySteps:
             return tiles.get((piece.operand, first, span), lambda: whole(band, span))[0]
         cuts = self._bands(piece.operand)
         own = next(cut for cut in cuts if cut.start == band.start)
+        if self.mapping.order is Order.PIECES:
+            own = self.geometry.piece_band(source, piece, own)
         rows = (own.top * source.row, own.bottom * source.row)
-        if self.mapping.columns:
-            key = (piece.operand, first, band.start, columns)
+        if own.top == own.bottom:  # nothing but padding
+            return Tile(first, images, own, (), None, 0, 0, *shape)
+        if self.mapping.columns or self.mapping.order is Order.PIECES:
+            key = (piece.operand, piece.row, first, band.start, columns)
+            span = self.geometry.span(source, columns)
+            if own.bottom - own.top == 1:
+                span = (rows[0] + span[0], rows[0] + span[1])
+                return tiles.get(key, lambda: whole(own, span))[0]
             if source.row % beat:
                 return tiles.get(key, lambda: whole(own, rows))[0]
-            span = self.geometry.span(source, columns)
             return tiles.get(key, lambda: [window_tile(place, first, own, span, beat, after, columns)])[0]
         if images > 1 or len(cuts) == 1:
             return tiles.get((piece.operand, first), lambda: whole(own, rows))[0]

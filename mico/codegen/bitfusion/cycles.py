@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from math import gcd
+
 from mico.codegen.bitfusion.isa import SEMAPHORES, Mode, RunReg
 from mico.codegen.bitfusion.link import Action, Fence, LoadAction, Mark, RunAction, Signal, Wait
 from mico.codegen.bitfusion.machine import Machine
@@ -38,38 +40,37 @@ class Timing:
         From the last chunk of the last run to the last write.
     run_gap
         Cycles that the array loses between two runs.
+    credits
+        Cycles that the array may be ahead of the store unit.
     run_least
         Cycles between the starts of two runs: their registers have to be set.
     """
 
     bytes_per_cycle: float = 24.0
-    start: float = 90.0
+    start: float = 68.0
     load_gap: float = 2.5
     read_latency: float = 64.0
     write_latency: float = 64.0
     instruction: float = 1.0
     gather_latency: float = 16.0
-    drain: float = 24.0
+    drain: float = 30.0
     run_gap: float = 2.0
+    credits: float = 32.0
     run_least: float = 20.0
 
 
 @dataclass(frozen=True)
 class RunCost:
-    """Of a run: cycles of the array, of the gather, bytes written, transactions of them."""
+    """Of a run: cycles of the array, of the gather, of the store unit; beats that it writes."""
 
     issue: int
     gather: int
-    written: int
-    writes: int
-
-    @property
-    def cycles(self) -> int:
-        return max(self.issue, self.gather)
+    store: int
+    beats: float
 
 
-def run_cycles(registers: Mapping[RunReg, int], machine: Machine) -> RunCost:
-    """Cycles of a RUN by itself, when nothing has to be waited for."""
+def run_cycles(registers: Mapping[RunReg, int], offset: int, machine: Machine) -> RunCost:
+    """Cost of a RUN by itself."""
     r = registers
     mode = Mode.decode(r[RunReg.MODE])
     outputs = r[RunReg.OX] * r[RunReg.OY] * r[RunReg.B]
@@ -77,13 +78,41 @@ def run_cycles(registers: Mapping[RunReg, int], machine: Machine) -> RunCost:
     patch_reads = r[RunReg.K] * r[RunReg.J] * -(-r[RunReg.SEG] // machine.line)
     slots = r[RunReg.NOCT] // r[RunReg.PO]
     vector = machine.cols * mode.out_bits // 8
-    written = outputs * ((slots - 1) * vector + r[RunReg.OLAST]) if mode.emit else 0
+    store, beats = 0, 0.0
+    if mode.emit:
+        store = outputs * ((slots - 1) * -(-vector // machine.beat) + -(-r[RunReg.OLAST] // machine.beat))
+        beats = _written_beats(r, offset, slots, vector, machine.beat)
     if mode.vector is not None:
         reads = pixels * r[RunReg.NOCT] * patch_reads
-        return RunCost(reads, reads, written, outputs * slots)
+        return RunCost(reads, reads, store, beats)
     issue = pixels * r[RunReg.NOCT] * r[RunReg.NCH]
-    replays = 1 if r[RunReg.NOCT] == 1 or r[RunReg.NCH] <= machine.patch_depth else r[RunReg.NOCT]
-    return RunCost(issue, pixels * patch_reads * replays, written, outputs * slots if mode.emit else 0)
+    return RunCost(issue, pixels * max(patch_reads, r[RunReg.NCH]), store, beats)
+
+
+def _written_beats(r: Mapping[RunReg, int], offset: int, slots: int, vector: int, beat: int) -> float:
+    """Neighbours share beats; every stretch of them begins and ends with a beat of its own."""
+    size, stretches, grain = r[RunReg.OLAST], 1, gcd(beat, offset)
+    inner = ((slots, vector), *((r[n], r[step]) for n, step in _OUTPUT_LOOPS))
+    for index, (count, step) in enumerate(inner):
+        if index == 0:
+            joined = r[RunReg.OSTEP_O] == vector
+        else:
+            joined = stretches == 1 and step == size
+        if count == 1:
+            continue
+        if joined:
+            size += (count - 1) * step
+        else:
+            stretches *= count
+            grain = gcd(grain, step)
+    return stretches * ((size - grain) / beat + 1)
+
+
+_OUTPUT_LOOPS = (
+    (RunReg.OX, RunReg.OSTEP_X),
+    (RunReg.OY, RunReg.OSTEP_Y),
+    (RunReg.B, RunReg.OSTEP_B),
+)
 
 
 @dataclass(frozen=True)
@@ -119,7 +148,7 @@ def simulate(
     position = [0, 0]
     queues = (loads, runs)
     memory = 0.0  # when the memory is free
-    array = gather = written = 0.0  # when array and gather are free, when all results are in memory
+    array = gather = stored = written = 0.0  # when array, gather and store unit are free, all results in memory
     cost: dict[tuple[int, ...], RunCost] = {}
     while True:
         moved = False
@@ -145,16 +174,19 @@ def simulate(
                         given[action.signal].append(memory + t.read_latency)
                 elif isinstance(action, RunAction):
                     starts[engine].append(now)
-                    key = tuple(action.registers.values())
+                    key = (*action.registers.values(), action.offset % machine.beat)
                     if key not in cost:
-                        cost[key] = run_cycles(action.registers, machine)
+                        cost[key] = run_cycles(action.registers, action.offset, machine)
                     c = cost[key]
                     begin = max(now, gather)
                     gather = begin + c.gather
                     first = max(array + t.run_gap, begin + t.gather_latency)
                     array = max(first + c.issue, gather + 1)
-                    memory += c.written / t.bytes_per_cycle
-                    written = max(array + t.drain, memory) + t.write_latency
+                    writing = c.beats * machine.beat / t.bytes_per_cycle
+                    memory += writing
+                    stored = max(stored, first) + max(writing, c.store)
+                    array = max(array, stored - t.credits)
+                    written = max(array + t.drain, stored) + t.write_latency
                     if action.input is not None:
                         given[action.input].append(gather)
                     if action.weight is not None:

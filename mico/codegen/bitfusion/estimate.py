@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, gcd
 
 from mico.codegen.bitfusion.cycles import Timing
 from mico.codegen.bitfusion.mapping import Block, Geometry, Mapping, Order
@@ -21,7 +21,8 @@ __all__ = ["Estimator", "Tiling"]
 class Tiling:
     """Rows and images of a tile, with what follows from them.
 
-    *bytes*: read in a pass; *first*: by the first tile; *live*: in IBUF at once; *double*: with the tile behind it.
+    *bytes*: read in a pass; *first*: by the first tile; *live*: in IBUF at once; *double*: with the tile behind it;
+    *piece_bytes*, *piece_live*: where tiles of a picture come piece by piece.
     """
 
     rows: int
@@ -32,6 +33,8 @@ class Tiling:
     first: int
     live: int
     double: int
+    piece_bytes: int = 0
+    piece_live: int = 0
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,16 @@ class _Work:
     """Of all blocks.
 
     *runs*: (cycles of all tiles, runs of a tile) of every kind of run; *units*: (rows, bytes, cycles of all tiles) of
-    each piece of the first block; *weight_bytes* with parameters, and the loads that bring them.
+    each piece of the first block; *weight_bytes* with parameters, and the loads that bring them; *store*: cycles of
+    the store unit; *written*: bytes of the beats that it writes.
     """
 
     runs: list[tuple[int, int]]
     units: list[tuple[int, int, int]]
     weight_bytes: int
     weight_loads: int
+    store: int
+    written: float
 
 
 @dataclass
@@ -68,7 +74,9 @@ class Estimator:
             kinds.setdefault(kind, (block, [0]))[1][0] += 1
         runs: list[tuple[int, int]] = []
         units: list[tuple[int, int, int]] = []
-        size = loads = 0
+        size = loads = store = 0
+        written = 0.0
+        beat, vector = machine.beat, geometry.vector
         row_bytes = machine.wbuf_row_beats * machine.beat
         for number, (block, (many,)) in enumerate(kinds.values()):
             for index, piece in enumerate(block.pieces):
@@ -85,7 +93,17 @@ class Estimator:
                 if number == 0:
                     units.append((rows, rows * row_bytes + params, cycles))
             loads += many * len(block.pieces)
-        result = _Work(runs, units, size, loads)
+            for run in geometry.runs(block):
+                outputs = many * self.batch * geometry.out.height * run.groups
+                slots = run.octets // geometry.pool_octets
+                length = min(slots * vector, run.pixels * geometry.out.pixel)
+                store += outputs * (slots - 1 + -(-(length - (slots - 1) * vector) // vector)) * -(-vector // beat)
+                if len(blocks) == 1:  # whole pixels, rows and images: beats are filled
+                    written += outputs * length
+                else:
+                    grain = gcd(beat, vector, geometry.out.pixel * geometry.unroll)
+                    written += outputs * (length - grain + beat)
+        result = _Work(runs, units, size, loads, store, written)
         self._last_work = blocks, result
         return result
 
@@ -113,6 +131,7 @@ class Estimator:
         compute = 0.0
         for cycles, runs_per_tile in work.runs:
             compute += max(cycles, tiling.tiles * runs_per_tile * t.run_least)
+        compute = max(compute, work.store)
         runs = tiling.tiles * sum(count for _, count in work.runs)
         weight_bytes = work.weight_bytes
         weight_loads = 1
@@ -125,14 +144,19 @@ class Estimator:
             case Order.PIECES:
                 weight_loads = tiling.tiles
                 input_passes = -(-len(blocks) // mapping.group)
-        moved = tiling.bytes * input_passes + weight_bytes * weight_loads
+        input_bytes = tiling.bytes
+        if mapping.order is Order.PIECES and tiling.piece_live:
+            input_bytes = tiling.piece_bytes
+        moved = input_bytes * input_passes + weight_bytes * weight_loads
         blocks_loads = len(blocks) * weight_loads  # parameters come in a LOAD of their own
         loads = work.weight_loads * weight_loads + blocks_loads + tiling.tiles * input_passes
-        memory = (moved + geometry.out.size * self.batch) / t.bytes_per_cycle + loads * t.load_gap
+        memory = (moved + work.written) / t.bytes_per_cycle + loads * t.load_gap
         stream = self._weight_stream(mapping, tiling)
         stall = 0.0
         if mapping.order is Order.PIECES:
-            widest = max(p.stop - p.start + 2 * machine.beat for p in blocks[0].pieces) * mapping.images
+            widest = tiling.piece_live
+            if not widest:
+                widest = max(p.stop - p.start + 2 * machine.beat for p in blocks[0].pieces) * mapping.images
             if widest > machine.ibuf_bytes:
                 return None
             if 2 * widest > machine.ibuf_bytes:

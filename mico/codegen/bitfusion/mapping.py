@@ -10,6 +10,7 @@ from functools import cached_property
 from mico.codegen.bitfusion.layers import ArrayLayer, Operand
 from mico.codegen.bitfusion.layout import Place
 from mico.codegen.bitfusion.machine import Machine
+from mico.codegen.bitfusion.steps import Band
 
 __all__ = ["Block", "Geometry", "Mapping", "Order", "Piece", "Run"]
 
@@ -22,7 +23,7 @@ class Order(StrEnum):
     WEIGHTS = "weights"
     """Blocks, tiles, pieces: weights are loaded once."""
     PIECES = "pieces"
-    """Tiles, groups of blocks, pieces, blocks: for fully connected layers whose inputs exceed IBUF."""
+    """Tiles, groups of blocks, pieces, blocks: where even a row's inputs exceed IBUF, they come piece by piece."""
 
 
 @dataclass(frozen=True)
@@ -190,3 +191,11 @@ class Geometry:
         stop = (columns[1] * pool - 1) * window.stride[1] - window.padding[1] + window.kernel[1]
         left = min(max(start, 0), operand.width - 1)
         return left * operand.pixel, min(max(stop, left + 1), operand.width) * operand.pixel
+
+    def piece_band(self, operand: Operand, piece: Piece, band: Band) -> Band:
+        """*band* with only the rows of the picture that a piece's kernel rows meet."""
+        stride, padding, pool = operand.window.stride[0], operand.window.padding[0], self.layer.pool[0]
+        top = band.start * pool * stride - padding + piece.row
+        bottom = (band.stop * pool - 1) * stride - padding + piece.row + piece.rows
+        top = min(max(top, 0), operand.height)
+        return Band(band.start, band.stop, top, max(min(bottom, operand.height), top))

@@ -242,27 +242,50 @@ class _Search:
         geometry, machine, beat = self.geometry, self.machine, self.machine.beat
         out, unroll = geometry.out, geometry.unroll
         made: list[Tiling] = []
-        for parts in (2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128):
+        pieces = blocks[0].pieces
+        for parts in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128):
             columns = -(-out.width // parts // unroll) * unroll
-            if columns >= out.width or columns == 0:
+            if columns == 0 or (columns >= out.width and parts > 1):
                 continue
             ranges = [(c, min(c + columns, out.width)) for c in range(0, out.width, columns)]
             for rows in sorted({1, 2, 3, 4, 6, 8, out.height}):
                 if rows > out.height or max(geometry.entries(b, rows, 1, r) for b in blocks for r in ranges) > limit:
                     continue
-                total = live = first = 0
-                for operand in self.layer.operands:
-                    narrow = operand.row % beat == 0
-                    spans = [geometry.span(operand, r) if narrow else (0, operand.row) for r in ranges]
-                    widths = [-(-stop // beat) * beat - start // beat * beat for start, stop in spans]
-                    heights = [band.bottom - band.top for band in self._cuts(operand, rows)]
-                    total += sum(widths) * sum(heights) * self.batch
-                    live += max(widths) * max(heights) + 2 * beat
-                    first += widths[0] * heights[0]
-                if live <= machine.ibuf_bytes:
-                    tiles = self.batch * -(-out.height // rows) * len(ranges)
-                    made.append(Tiling(rows, 1, columns, tiles, total, first, live, 2 * live))
+                total = live = first = piece_total = piece_live = 0
+                for index, operand in enumerate(self.layer.operands):
+                    cuts = self._cuts(operand, rows)
+                    sizes = self._window_bytes(operand, ranges, cuts)
+                    total += sum(sizes) * self.batch
+                    live += max(sizes)
+                    first += sizes[0]
+                    for piece in pieces:
+                        if piece.operand == index:
+                            own = [geometry.piece_band(operand, piece, band) for band in cuts]
+                            sizes = self._window_bytes(operand, ranges, own)
+                            piece_total += sum(sizes) * self.batch
+                            piece_live = max(piece_live, *sizes)
+                tiles = self.batch * -(-out.height // rows) * len(ranges)
+                if min(live, piece_live) <= machine.ibuf_bytes:
+                    columns_given = columns if columns < out.width else 0
+                    made.append(
+                        Tiling(rows, 1, columns_given, tiles, total, first, live, 2 * live, piece_total, piece_live)
+                    )
         return made
+
+    def _window_bytes(
+        self, operand: Operand, ranges: Sequence[tuple[int, int]], cuts: Sequence[Band]
+    ) -> list[int]:
+        """Bytes of IBUF that each range of columns of each band takes."""
+        beat = self.machine.beat
+        sizes = []
+        for band in cuts:
+            height = band.bottom - band.top
+            for columns in ranges:
+                start, stop = self.geometry.span(operand, columns)
+                if height > 1 and operand.row % beat:  # rows that begin anywhere in a beat are loaded whole
+                    start, stop = 0, operand.row
+                sizes.append((stop - start + 2 * beat) * height)
+        return sizes
 
     def _tiling(self, rows: int, images: int) -> Tiling:
         beat = self.machine.beat
@@ -302,8 +325,10 @@ class _Search:
                 yield replace(plain, order=Order.WEIGHTS, keep_inputs=True)
         operand = self.layer.operands[0]
         split = len(blocks[0].pieces) > 1 and len(self.layer.operands) == 1
-        if split and (operand.height, operand.width) == (1, 1):
-            group = min(len(blocks), machine.obuf_entries // geometry.entries(blocks[0], 1, tiling.images))
+        if split and ((operand.height, operand.width) == (1, 1) or tiling.piece_live):
+            columns = (0, tiling.columns or geometry.out.width)
+            entries = geometry.entries(blocks[0], tiling.rows, tiling.images, columns)
+            group = min(len(blocks), machine.obuf_entries // entries)
             if group:
                 yield replace(plain, order=Order.PIECES, group=group)
 
