@@ -17,7 +17,8 @@ from mico.codegen.bitfusion.machine import Machine
 from mico.codegen.bitfusion.model import Code, MachineError, execute
 from tests.rtl.bitfusion.top.programs import RESULTS, Chain
 
-SMALL = Machine(rows=4, cols=4, bus_bits=128, wbuf_bytes=2048, obuf_bytes=512, ibuf_bytes=2048, param_depth=16)
+SMALL = Machine(rows=8, cols=8, bus_bits=128, ibuf_bytes=4096, wbuf_bytes=8192, obuf_bytes=1024)
+SMALLER = Machine(rows=4, cols=4, bus_bits=128, wbuf_bytes=2048, obuf_bytes=512, ibuf_bytes=2048, param_depth=16)
 ODD = Machine(rows=3, cols=5, bus_bits=64, wbuf_bytes=960, obuf_bytes=320, ibuf_bytes=2048, param_depth=16)
 BASE = 0x4_0000
 RTL = ROOT / "rtl" / "bitfusion"
@@ -51,13 +52,13 @@ def check_chains(machine: Machine, seeds: Sequence[int], builds: Sequence[Build]
         assert len({repr(replace(report, data=b"")) for report in reports.values()}) == 1, (chain.seed, "cycles")
 
 
-def test_chains_on_a_4x4_array() -> None:
+def test_chains_on_an_8x8_array() -> None:
     check_chains(SMALL, range(1, 41), (Build.FUNCTIONAL, Build.TIMING))
 
 
 @pytest.mark.slow
 def test_structural_build() -> None:
-    check_chains(SMALL, range(1000, 1060), (Build.STRUCTURAL, Build.FUNCTIONAL))
+    check_chains(SMALLER, range(1000, 1060), (Build.STRUCTURAL, Build.FUNCTIONAL))
 
 
 @pytest.mark.slow
