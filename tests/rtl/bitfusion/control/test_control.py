@@ -23,8 +23,14 @@ BASE = 0x1_0000
 
 @pytest.mark.parametrize("stalls", [False, True])
 def test_on_cocotbext_axi(stalls: bool) -> None:
-    sources = [*read_file_list(RTL / "control" / "control.f"), STAND_IN, RTL / "bf_top.sv", HERE / "control_bench.sv"]
-    run_cocotb(HERE / "control_cocotb.py", top="control_bench", sources=sources, env={"STALLS": str(int(stalls))})
+    sources = [*read_file_list(RTL / "control" / "control.f"), STAND_IN, RTL / "bf_top.sv"]
+    run_cocotb(
+        HERE / "control_cocotb.py",
+        top="control_bench",
+        sources=[*sources, HERE / "control_bench.sv", HERE / "control_bench.vlt"],
+        env={"STALLS": str(int(stalls))},
+        public=False,
+    )
 
 
 def simulate(machine: Machine, jobs: Sequence[Job]) -> list[Report]:
