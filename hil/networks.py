@@ -15,7 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from mico import models
+from mico import models, shipped
+from mico.checkpoint import Checkpoint
 from mico.data import Dataset
 from mico.errors import UsageError
 from mico.models.recipe import Recipe
@@ -38,6 +39,8 @@ def load_network(
 ) -> Network:
     """The network *spec*, trained on *dataset* from *seed* or with the weights of a file.
 
+    A network of the zoo takes the weights that come with the project where they were trained on *dataset* from *seed*.
+
     Parameters
     ----------
     spec
@@ -54,7 +57,8 @@ def load_network(
     if ":" not in spec:
         source = models.get(spec)
         if weights is None:
-            return Network(spec, trained(spec, dataset, seed, progress=progress).model, source.RECIPE)
+            result = shipped.find(spec, dataset, seed) or trained(spec, dataset, seed, progress=progress)
+            return Network(spec, result.model, source.RECIPE)
         module, recipe = source.build(seed), source.RECIPE
         return Network(spec, _with_weights(module, weights), recipe)
     path_text, _, class_name = spec.rpartition(":")
@@ -67,11 +71,13 @@ def load_network(
     cached = default_cache() / f"own-{class_name}-{key[:24]}.safetensors"
     if cached.exists():
         return Network(class_name.lower(), _with_weights(module, cached), recipe)
-    train(module, dataset, recipe, seed, progress)
+    checkpoint = Checkpoint(cached.with_suffix(".checkpoint"), key)
+    train(module, dataset, recipe, seed, progress, checkpoint)
     cached.parent.mkdir(parents=True, exist_ok=True)
     scratch = cached.with_suffix(f".{os.getpid()}.part")
     save_file({name: tensor.contiguous() for name, tensor in module.state_dict().items()}, scratch)
     os.replace(scratch, cached)
+    checkpoint.remove()
     return Network(class_name.lower(), module, recipe)
 
 

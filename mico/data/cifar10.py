@@ -40,7 +40,7 @@ _SIZE = 32
 _BINARY = {"train": tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test": ("test_batch.bin",)}
 _BINARY_FOLDER, _BINARY_ARCHIVE = "cifar-10-batches-bin", "cifar-10-binary.tar.gz"
 _RECORD_BYTES = 1 + 3 * _SIZE * _SIZE
-_IMAGES = re.compile(r"cifar-?10.*")
+_NAMES = re.compile(r"cifar-?10.*")
 _ARCHIVES = re.compile(r"cifar-?10.*\.(tar|tar\.[a-z0-9]+|tgz|txz)")
 _CURE = "get the archive again"
 
@@ -48,14 +48,12 @@ _CURE = "get the archive again"
 def find(root: Path | None = None) -> Path | None:
     """Folder or archive that holds CIFAR-10, or None. With *root* only that folder is searched."""
     for folder in mnist.roots() if root is None else (root,):
-        places = [
-            folder,
-            *(sorted(p for p in folder.iterdir() if _IMAGES.fullmatch(p.name)) if folder.is_dir() else ()),
-        ]
-        for test in (_is_binary_folder, _is_binary_archive, _is_image_archive, _is_image_folder):
-            for place in places:
-                if test(place):
-                    return place
+        inside = folder.iterdir() if folder.is_dir() else ()
+        places: list[Path] = [folder, *sorted(path for path in inside if _NAMES.fullmatch(path.name))]
+        for fits in (_is_binary_folder, _is_binary_archive, _is_image_archive, _is_image_folder):
+            found = next((place for place in places if fits(place)), None)
+            if found is not None:
+                return found
     return None
 
 

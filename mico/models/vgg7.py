@@ -16,7 +16,7 @@ __all__ = ["INPUT_SHAPE", "RECIPE", "Vgg7", "build"]
 
 INPUT_SHAPE = (3, 32, 32)
 
-RECIPE = Recipe(epochs=5, min_steps=1000, batch_size=128, lr=4e-3, weight_decay=2e-2, shift=2, flip=True)
+RECIPE = Recipe(epochs=4, batch_size=64, lr=4e-3, weight_decay=2e-2, shift=2, flip=True)
 
 _WIDTH = 16
 

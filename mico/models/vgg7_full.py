@@ -1,4 +1,4 @@
-"""VGG-7 in its published width: a network to measure. Its recipe is 300 steps, no training worth the name."""
+"""VGG-7 in its published width: a network to measure. Its recipe is 150 steps, no training worth the name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["INPUT_SHAPE", "RECIPE", "build"]
 
 INPUT_SHAPE = vgg7.INPUT_SHAPE
 
-RECIPE = Recipe(epochs=0, min_steps=300, batch_size=32, lr=1e-3, shift=2, flip=True)
+RECIPE = Recipe(epochs=0, min_steps=150, batch_size=32, lr=1e-3, shift=2, flip=True)
 
 _WIDTH = 128
 
