@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
 from math import gcd
 
 from mico.codegen.bitfusion.isa import SEMAPHORES, Mode, RunReg
@@ -38,10 +37,12 @@ class Timing:
         From a RUN's start to its first chunk.
     drain
         From the last chunk of the last run to the last write.
+    weight_free
+        From a run's last token to its weight semaphore.
     run_gap
         Cycles that the array loses between two runs.
     credits
-        Cycles that the array may be ahead of the store unit.
+        Vectors that the array may be ahead of the store unit.
     run_least
         Cycles between the starts of two runs: their registers have to be set.
     """
@@ -54,6 +55,7 @@ class Timing:
     instruction: float = 1.0
     gather_latency: float = 16.0
     drain: float = 30.0
+    weight_free: float = 6.0
     run_gap: float = 2.0
     credits: float = 32.0
     run_least: float = 20.0
@@ -61,12 +63,13 @@ class Timing:
 
 @dataclass(frozen=True)
 class RunCost:
-    """Of a run: cycles of the array, of the gather, of the store unit; beats that it writes."""
+    """Of a run: cycles of the array, of the gather, of the store unit; beats that it writes, vectors of results."""
 
     issue: int
     gather: int
     store: int
     beats: float
+    vectors: int
 
 
 def run_cycles(registers: Mapping[RunReg, int], offset: int, machine: Machine) -> RunCost:
@@ -78,15 +81,16 @@ def run_cycles(registers: Mapping[RunReg, int], offset: int, machine: Machine) -
     patch_reads = r[RunReg.K] * r[RunReg.J] * -(-r[RunReg.SEG] // machine.line)
     slots = r[RunReg.NOCT] // r[RunReg.PO]
     vector = machine.cols * mode.out_bits // 8
-    store, beats = 0, 0.0
+    store, beats, vectors = 0, 0.0, 0
     if mode.emit:
         store = outputs * ((slots - 1) * -(-vector // machine.beat) + -(-r[RunReg.OLAST] // machine.beat))
+        vectors = outputs * slots
         beats = _written_beats(r, offset, slots, vector, machine.beat)
     if mode.vector is not None:
         reads = pixels * r[RunReg.NOCT] * patch_reads
-        return RunCost(reads, reads, store, beats)
+        return RunCost(reads, reads, store, beats, vectors)
     issue = pixels * r[RunReg.NOCT] * r[RunReg.NCH]
-    return RunCost(issue, pixels * max(patch_reads, r[RunReg.NCH]), store, beats)
+    return RunCost(issue, pixels * max(patch_reads, r[RunReg.NCH]), store, beats, vectors)
 
 
 def _written_beats(r: Mapping[RunReg, int], offset: int, slots: int, vector: int, beat: int) -> float:
@@ -135,78 +139,94 @@ class Timeline:
     total: float
 
 
+class _Player:
+    """Both engines, the array with its gather, the store unit and the memory; times in cycles."""
+
+    def __init__(self, loads: Sequence[Action], runs: Sequence[Action], machine: Machine, timing: Timing) -> None:
+        self.queues, self.machine, self.timing = (loads, runs), machine, timing
+        self.given: dict[int, list[float]] = defaultdict(list)  # when each semaphore was signalled
+        self.taken = [0] * SEMAPHORES
+        self.position = [0, 0]
+        self.clock = [timing.start, timing.start]
+        self.starts: tuple[list[float], list[float]] = ([], [])
+        self.marks: list[float] = []
+        self.memory = 0.0  # free from then on
+        self.array = self.gather = self.stored = self.accepted = self.written = 0.0
+        self.costs: dict[tuple[int, ...], RunCost] = {}
+
+    def play(self) -> Timeline:
+        while True:
+            ahead = 0 if self.clock[0] <= self.clock[1] else 1
+            if not (self._step(ahead) or self._step(1 - ahead)):
+                break
+        if self.position != [len(queue) for queue in self.queues]:
+            raise RuntimeError("the linked program deadlocks")  # a defect of the compiler, not of the model
+        return Timeline(*self.starts, self.marks, max(self.clock))
+
+    def _step(self, engine: int) -> bool:
+        """Start the next action of *engine*; False where it has none or waits."""
+        if self.position[engine] == len(self.queues[engine]):
+            return False
+        action, now, t = self.queues[engine][self.position[engine]], self.clock[engine], self.timing
+        then = now + t.instruction
+        match action:
+            case Wait():
+                number = self.taken[action.semaphore]
+                if number >= len(self.given[action.semaphore]):
+                    return False
+                self.taken[action.semaphore] += 1
+                then = max(then, self.given[action.semaphore][number])
+            case LoadAction():
+                then = max(then, self._load(action, now))
+            case RunAction():
+                then = self._run(action, now)
+            case Fence():
+                then = max(now, self.written, self.array)
+            case Mark():
+                self.marks.append(now)
+            case Signal():
+                self.given[action.semaphore].append(now)
+        self.starts[engine].append(now)
+        self.clock[engine] = then
+        self.position[engine] += 1
+        return True
+
+    def _load(self, action: LoadAction, now: float) -> float:
+        t = self.timing
+        data = action.transfer.rows * action.transfer.beats * self.machine.beat
+        self.memory = max(now, self.memory) + data / t.bytes_per_cycle + t.load_gap
+        if action.signal is not None:
+            self.given[action.signal].append(self.memory + t.read_latency)
+        return self.memory - t.read_latency
+
+    def _run(self, action: RunAction, now: float) -> float:
+        t = self.timing
+        key = (*action.registers.values(), action.offset % self.machine.beat)
+        if key not in self.costs:
+            self.costs[key] = run_cycles(action.registers, action.offset, self.machine)
+        cost = self.costs[key]
+        entered = max(now, self.accepted)  # the engine holds one RUN while the gather is busy
+        self.accepted = begin = max(entered + t.instruction, self.gather)
+        self.gather = begin + cost.gather
+        first = max(self.array + t.run_gap, begin + t.gather_latency)
+        self.array = max(first + cost.issue, self.gather + 1)
+        if cost.vectors:
+            writing = cost.beats * self.machine.beat / t.bytes_per_cycle
+            start = max(self.stored, first)
+            loading = max(0.0, self.memory - start)  # reads and writes take turns
+            self.stored = start + max(writing + min(writing, loading), cost.store)
+            self.memory += writing
+            self.array = max(self.array, self.stored - t.credits * (self.stored - start) / cost.vectors)
+        self.written = max(self.array + t.drain, self.stored) + t.write_latency
+        if action.input is not None:
+            self.given[action.input].append(self.gather)
+        if action.weight is not None:
+            self.given[action.weight].append(self.array + t.weight_free)
+        return entered + t.instruction
+
+
 def simulate(
     loads: Sequence[Action], runs: Sequence[Action], machine: Machine, timing: Timing | None = None
 ) -> Timeline:
     """Play both engines' actions against each other."""
-    t = timing or Timing()
-    given: dict[int, list[float]] = defaultdict(list)  # when a semaphore was signalled
-    taken = [0] * SEMAPHORES
-    starts: tuple[list[float], list[float]] = ([], [])
-    clock = [t.start, t.start]
-    marks: list[float] = []
-    position = [0, 0]
-    queues = (loads, runs)
-    memory = 0.0  # when the memory is free
-    array = gather = stored = written = 0.0  # when array, gather and store unit are free, all results in memory
-    cost: dict[tuple[int, ...], RunCost] = {}
-    while True:
-        moved = False
-        for engine in (0, 1):
-            queue = queues[engine]
-            while position[engine] < len(queue):
-                action = queue[position[engine]]
-                now = clock[engine]
-                if isinstance(action, Wait):
-                    number = taken[action.semaphore]
-                    if number >= len(given[action.semaphore]):
-                        break
-                    taken[action.semaphore] += 1
-                    starts[engine].append(now)
-                    clock[engine] = max(now + t.instruction, given[action.semaphore][number])
-                elif isinstance(action, LoadAction):
-                    starts[engine].append(now)
-                    data = action.transfer.rows * action.transfer.beats * machine.beat
-                    begin = max(now, memory)
-                    memory = begin + data / t.bytes_per_cycle + t.load_gap
-                    clock[0] = max(now + t.instruction, memory - t.read_latency)
-                    if action.signal is not None:
-                        given[action.signal].append(memory + t.read_latency)
-                elif isinstance(action, RunAction):
-                    starts[engine].append(now)
-                    key = (*action.registers.values(), action.offset % machine.beat)
-                    if key not in cost:
-                        cost[key] = run_cycles(action.registers, action.offset, machine)
-                    c = cost[key]
-                    begin = max(now, gather)
-                    gather = begin + c.gather
-                    first = max(array + t.run_gap, begin + t.gather_latency)
-                    array = max(first + c.issue, gather + 1)
-                    writing = c.beats * machine.beat / t.bytes_per_cycle
-                    memory += writing
-                    stored = max(stored, first) + max(writing, c.store)
-                    array = max(array, stored - t.credits)
-                    written = max(array + t.drain, stored) + t.write_latency
-                    if action.input is not None:
-                        given[action.input].append(gather)
-                    if action.weight is not None:
-                        given[action.weight].append(array + t.drain / 2)
-                    clock[1] = max(now + t.instruction, first)
-                elif isinstance(action, Fence):
-                    starts[engine].append(now)
-                    clock[1] = max(now, written, array)
-                elif isinstance(action, Mark):
-                    starts[engine].append(now)
-                    marks.append(now)
-                    clock[1] = now + t.instruction
-                elif isinstance(action, Signal):
-                    starts[engine].append(now)
-                    given[action.semaphore].append(now)
-                    clock[engine] = now + t.instruction
-                position[engine] += 1
-                moved = True
-        if not moved:
-            break
-    if position != [len(loads), len(runs)]:
-        raise RuntimeError("the linked program deadlocks")  # a defect of the compiler, not of the model
-    return Timeline(starts[0], starts[1], marks, max(clock))
+    return _Player(loads, runs, machine, timing or Timing()).play()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import ceil, gcd
 
 from mico.codegen.bitfusion.cycles import Timing
-from mico.codegen.bitfusion.mapping import Block, Geometry, Mapping, Order
+from mico.codegen.bitfusion.mapping import Block, Geometry, Mapping, Order, Run
 
 __all__ = ["Estimator", "Tiling"]
 
@@ -42,15 +42,13 @@ class _Work:
     """Of all blocks.
 
     *runs*: (cycles of all tiles, runs of a tile) of every kind of run; *units*: (rows, bytes, cycles of all tiles) of
-    each piece of the first block; *weight_bytes* with parameters, and the loads that bring them; *store*: cycles of
-    the store unit; *written*: bytes of the beats that it writes.
+    each piece of the first block; *weight_bytes* with parameters, and the loads that bring them; *written*: bytes of the beats that it writes.
     """
 
     runs: list[tuple[int, int]]
     units: list[tuple[int, int, int]]
     weight_bytes: int
     weight_loads: int
-    store: int
     written: float
 
 
@@ -74,20 +72,23 @@ class Estimator:
             kinds.setdefault(kind, (block, [0]))[1][0] += 1
         runs: list[tuple[int, int]] = []
         units: list[tuple[int, int, int]] = []
-        size = loads = store = 0
+        size = loads = 0
         written = 0.0
         beat, vector = machine.beat, geometry.vector
         row_bytes = machine.wbuf_row_beats * machine.beat
         for number, (block, (many,)) in enumerate(kinds.values()):
             for index, piece in enumerate(block.pieces):
                 chunks, reads = geometry.chunks(piece), geometry.reads(piece)
+                last = index == len(block.pieces) - 1
                 cycles = 0
                 for run in geometry.runs(block):
                     pixels = geometry.pixels(run, geometry.out.height, self.batch)
-                    cycles += pixels * max(run.octets * chunks, reads)
-                    runs.append((many * pixels * max(run.octets * chunks, reads), many))
+                    busy = pixels * max(run.octets * chunks, reads)
+                    if last:  # results of split reductions come all at once
+                        busy = max(busy, self._store(run))
+                    cycles += busy
+                    runs.append((many * busy, many))
                 rows = block.octets * geometry.weight_rows(piece)
-                last = index == len(block.pieces) - 1
                 params = block.octets * 3 * machine.param_row_beats * machine.beat if last else 0
                 size += many * (rows * row_bytes + params)
                 if number == 0:
@@ -95,17 +96,25 @@ class Estimator:
             loads += many * len(block.pieces)
             for run in geometry.runs(block):
                 outputs = many * self.batch * geometry.out.height * run.groups
-                slots = run.octets // geometry.pool_octets
-                length = min(slots * vector, run.pixels * geometry.out.pixel)
-                store += outputs * (slots - 1 + -(-(length - (slots - 1) * vector) // vector)) * -(-vector // beat)
+                length = min(run.octets // geometry.pool_octets * vector, run.pixels * geometry.out.pixel)
                 if len(blocks) == 1:  # whole pixels, rows and images: beats are filled
                     written += outputs * length
                 else:
                     grain = gcd(beat, vector, geometry.out.pixel * geometry.unroll)
                     written += outputs * (length - grain + beat)
-        result = _Work(runs, units, size, loads, store, written)
+        result = _Work(runs, units, size, loads, written)
         self._last_work = blocks, result
         return result
+
+    def _store(self, run: Run) -> int:
+        """Cycles of the store unit, and of the memory, for the results of *run* in all tiles."""
+        geometry, beat = self.geometry, self.geometry.machine.beat
+        slots, vector = run.octets // geometry.pool_octets, geometry.vector
+        outputs = self.batch * geometry.out.height * run.groups
+        last = min(vector, run.pixels * geometry.out.pixel - (slots - 1) * vector)
+        length = (slots - 1) * vector + max(last, 1)
+        unit = (slots - 1) * -(-vector // beat) + -(-max(last, 1) // beat)
+        return ceil(outputs * max(unit, length / self.timing.bytes_per_cycle))
 
     def _weight_stream(self, mapping: Mapping, tiling: Tiling) -> float:
         """Cycles to load and use all weights through their ring, when nothing else stands in the way."""
@@ -131,7 +140,6 @@ class Estimator:
         compute = 0.0
         for cycles, runs_per_tile in work.runs:
             compute += max(cycles, tiling.tiles * runs_per_tile * t.run_least)
-        compute = max(compute, work.store)
         runs = tiling.tiles * sum(count for _, count in work.runs)
         weight_bytes = work.weight_bytes
         weight_loads = 1

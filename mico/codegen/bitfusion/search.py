@@ -272,9 +272,7 @@ class _Search:
                     )
         return made
 
-    def _window_bytes(
-        self, operand: Operand, ranges: Sequence[tuple[int, int]], cuts: Sequence[Band]
-    ) -> list[int]:
+    def _window_bytes(self, operand: Operand, ranges: Sequence[tuple[int, int]], cuts: Sequence[Band]) -> list[int]:
         """Bytes of IBUF that each range of columns of each band takes."""
         beat = self.machine.beat
         sizes = []
