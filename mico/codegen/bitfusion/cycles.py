@@ -98,10 +98,7 @@ def _written_beats(r: Mapping[RunReg, int], offset: int, slots: int, vector: int
     size, stretches, grain = r[RunReg.OLAST], 1, gcd(beat, offset)
     inner = ((slots, vector), *((r[n], r[step]) for n, step in _OUTPUT_LOOPS))
     for index, (count, step) in enumerate(inner):
-        if index == 0:
-            joined = r[RunReg.OSTEP_O] == vector
-        else:
-            joined = stretches == 1 and step == size
+        joined = r[RunReg.OSTEP_O] == vector if index == 0 else stretches == 1 and step == size
         if count == 1:
             continue
         if joined:

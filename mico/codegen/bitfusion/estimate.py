@@ -42,7 +42,8 @@ class _Work:
     """Of all blocks.
 
     *runs*: (cycles of all tiles, runs of a tile) of every kind of run; *units*: (rows, bytes, cycles of all tiles) of
-    each piece of the first block; *weight_bytes* with parameters, and the loads that bring them; *written*: bytes of the beats that it writes.
+    each piece of the first block; *weight_bytes* with parameters, and the loads that bring them; *written*: bytes of
+    the beats that are written.
     """
 
     runs: list[tuple[int, int]]
@@ -134,7 +135,7 @@ class Estimator:
         return _ring_round(units, self.geometry.machine.wbuf_rows, t.read_latency) * rounds
 
     def cycles(self, mapping: Mapping, tiling: Tiling) -> float | None:
-        geometry, machine, t = self.geometry, self.geometry.machine, self.timing
+        machine, t = self.geometry.machine, self.timing
         blocks = mapping.blocks
         work = self._work(blocks)
         compute = 0.0

@@ -239,7 +239,7 @@ class _Search:
 
     def _narrow_tilings(self, blocks: Sequence[Block], limit: int) -> list[Tiling]:
         """Tiles of a part of the width: rows of outputs by columns."""
-        geometry, machine, beat = self.geometry, self.machine, self.machine.beat
+        geometry, machine = self.geometry, self.machine
         out, unroll = geometry.out, geometry.unroll
         made: list[Tiling] = []
         pieces = blocks[0].pieces

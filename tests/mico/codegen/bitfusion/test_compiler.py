@@ -159,10 +159,11 @@ def test_results_that_are_not_whole_bytes_are_refused() -> None:
 
 
 def test_layer_that_fits_no_buffer_is_refused() -> None:
-    builder = models.ModelBuilder(1, (16, 3, 400))
-    builder.conv("input", 4, (3, 3), out=Format(32, True))
-    with pytest.raises(CompileError, match=r"op0: cannot be mapped: .*input buffer"):
-        compile_model(builder.build(), machine=MACHINES["4x4"])
+    builder = models.ModelBuilder(1, (3, 3, 40))
+    builder.conv("input", 4, (3, 31), weight_bits=8, out=Format(32, True))
+    machine = Machine(rows=4, cols=4, bus_bits=64, wbuf_bytes=128)
+    with pytest.raises(CompileError, match=r"op0: cannot be mapped: .*weight buffer in every cut"):
+        compile_model(builder.build(), machine=machine)
 
 
 def test_inputs_must_fit() -> None:
@@ -170,3 +171,23 @@ def test_inputs_must_fit() -> None:
     program = compile_model(builder.build(), batch=2)
     with pytest.raises(UsageError, match="inputs are"):
         program.pack_inputs(builder.inputs(3))
+
+
+def test_rows_wider_than_the_input_buffer() -> None:
+    """Tiles of a part of the width, where rows are whole beats and where a tile has one row."""
+    builder = models.ModelBuilder(5, (32, 4, 80))
+    x = builder.conv("input", 6, (3, 3), padding=(1, 1), weight_bits=2, out=Format(8, False))
+    builder.conv(x, 3, (1, 1), out=Format(32, True))
+    odd = models.ModelBuilder(6, (31, 3, 83))
+    odd.conv("input", 5, (1, 1), weight_bits=8, out=Format(32, True))
+    for made in (builder, odd):
+        assert matches(made.build(), made.inputs(2), MACHINES["4x4"], seed=2)[0]
+
+
+def test_patch_larger_than_the_input_buffer() -> None:
+    """A picture's rows come kernel row by kernel row, partial sums wait in OBUF."""
+    builder = models.ModelBuilder(8, (75, 7, 7))
+    x = builder.conv("input", 6, (7, 7), padding=(2, 2), weight_bits=4, out=Format(8, True))
+    builder.conv(x, 3, (1, 1), out=Format(32, True))
+    machine = Machine(rows=4, cols=4, bus_bits=64, ibuf_bytes=2048, wbuf_bytes=16384, obuf_bytes=512)
+    assert matches(builder.build(), builder.inputs(2), machine, seed=2)[0]
