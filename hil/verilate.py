@@ -36,6 +36,7 @@ LANES = (1, 2, 4)
 
 _SIM = ROOT / "rtl" / "soc" / "sim"
 _FILE_LIST = ROOT / "rtl" / "soc" / "soc.f"
+_BITFUSION = ROOT / "rtl" / "bitfusion"
 
 
 @dataclass(frozen=True)
@@ -316,6 +317,26 @@ def lint(*, cpu: str = "vexriscv", netlist: Path | None = None) -> list[str]:
         sources = [waivers(folder, netlist), *read_file_list(_FILE_LIST), netlist]
         run_tool([*command, *flags, *map(str, sources)], folder, f"lint of soc_top {parameters}")
         done.append(f"soc_top {parameters}: clean")
+    return [*done, *_lint_bitfusion(folder)]
+
+
+def _lint_bitfusion(folder: Path) -> list[str]:
+    """Every build of the accelerator in four sizes; the structural one, which repeats a unit, not with 512 of them."""
+    sources = read_file_list(_BITFUSION / "bf.f")
+    units = read_file_list(ROOT / "rtl" / "common" / "fusion.f")
+    fpga = [*sources, _BITFUSION / "fpga" / "axi_ram.sv", _BITFUSION / "fpga" / "ecp5_array.sv"]
+    odd = {"Rows": 3, "Cols": 5, "BusBits": 64, "IbufBytes": 2048, "WbufBytes": 960, "ObufBytes": 320}
+    runs: list[tuple[str, dict[str, int], list[Path]]] = [("ecp5_array", {}, fpga)]
+    runs += [(top, {}, units) for top in ("fusion_unit", "fusion_unit_functional")]
+    for build in (0, 1, 2):
+        sizes = [{"Cols": 4} if build == 0 else {}, {"Rows": 8, "Cols": 8}, {"Rows": 4, "Cols": 4, "BusBits": 128}, odd]
+        runs += [("bf_top", {**size, "Build": build}, sources) for size in sizes]
+    done: list[str] = []
+    for top, parameters, files in runs:
+        flags = [f"-G{name}={value}" for name, value in parameters.items()]
+        command = [verilator_command(), "--lint-only", "-Wall", "--timescale", "1ns/1ps", "--top-module", top]
+        run_tool([*command, *flags, *map(str, files)], folder, f"lint of {top} {parameters}")
+        done.append(f"{top} {parameters}: clean")
     return done
 
 

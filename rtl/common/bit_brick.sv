@@ -12,14 +12,13 @@ module bit_brick (
 
   // Bit b of the product for each {act_signed, wgt_signed, act, wgt}.
   function automatic logic [63:0] products(input int b);
-    int act, wgt, product;
-    for (int index = 0; index < 64; index++) begin
-      act = (index >> 2) & 3;
-      wgt = index & 3;
-      if (((index >> 5) & 1) == 1 && act > 1) act -= 4;
-      if (((index >> 4) & 1) == 1 && wgt > 1) wgt -= 4;
-      product = act * wgt;
-      products[index] = 1'(product >> b);
+    int left, right;
+    for (int i = 0; i < 64; i++) begin
+      left  = (i >> 2) & 3;
+      right = i & 3;
+      if (((i >> 5) & 1) == 1 && left > 1) left -= 4;
+      if (((i >> 4) & 1) == 1 && right > 1) right -= 4;
+      products[i] = 1'((left * right) >> b);
     end
   endfunction
 

@@ -1,19 +1,24 @@
-"""LUTs of the fusion unit on two families of FPGA, by Yosys: ``python -m tests.bench.area``.
+"""LUTs of the fusion unit on two families of FPGA; a BitFusion array on an ECP5-45: ``python -m tests.bench.area``.
 
 Writes ``build/bench/area.json``: ``fusion_unit_lut6`` (LUT1 to LUT6 and inverters), ``fusion_unit_lut4`` (ECP5),
-``fusion_unit`` {xc7, ecp5: cells by type}, ``flows``, ``bars``.
+``fusion_unit`` {xc7, ecp5: cells by type}, ``flows``, ``bars``, and ``array_4x4`` (members of `hil.ecp5.Placed`, its
+parameters, ``critical_path``): minutes, unless nothing has changed; ``--no-array`` leaves it out.
 Yosys from the PyPI package loses its standard output in abc, so the counts come from a file.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from hil.ecp5 import critical_path, place_and_route
 from hil.harness.runner import ROOT, read_file_list
 
 OUT = ROOT / "build" / "bench" / "area.json"
@@ -22,6 +27,19 @@ FLOWS = {
     "xc7": "synth_xilinx -family xc7 -nodsp -nowidelut -abc9 -flatten",
     "ecp5": "synth_ecp5 -nodsp",
 }
+ARRAY = {
+    "Rows": 4,
+    "Cols": 4,
+    "BusBits": 64,
+    "IbufBytes": 16 * 1024,
+    "WbufBytes": 32 * 1024,
+    "ObufBytes": 8 * 1024,
+    "PatchDepth": 64,
+    "ParamDepth": 32,
+    "MemBytes": 64 * 1024,
+}
+ARRAY_SEEDS = (1,)
+ARRAY_MHZ = 50.0
 
 
 def yosys() -> str:
@@ -54,11 +72,38 @@ def fusion_unit() -> dict[str, Any]:
     return {"fusion_unit_lut6": lut6, "fusion_unit_lut4": lut4, "fusion_unit": found}
 
 
-def main() -> int:
+def array() -> dict[str, Any]:
+    """The accelerator with a memory of its own, placed and routed. A design that does not fit is an error."""
+    folder = ROOT / "rtl" / "bitfusion"
+    sources = [*read_file_list(folder / "bf.f"), folder / "fpga" / "axi_ram.sv", folder / "fpga" / "ecp5_array.sv"]
+    name = "array_4x4"
+    placed = place_and_route(
+        name,
+        top="ecp5_array",
+        parameters=ARRAY,
+        sources=sources,
+        facts={"parameters": ARRAY},
+        target_mhz=ARRAY_MHZ,
+        seeds=ARRAY_SEEDS,
+    )
+    return {"parameters": ARRAY, **asdict(placed), "critical_path": critical_path(name, placed.seed)}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.area", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--no-array", action="store_true", help="the fusion unit only")
+    options = parser.parse_args(arguments)
     results = fusion_unit()
     lut6 = results["fusion_unit_lut6"]
     results["flows"] = FLOWS
     results["bars"] = [{"name": "fusion_unit_lut6", "value": lut6, "bar": f"<= {BAR_LUT6}", "pass": lut6 <= BAR_LUT6}]
+    if not options.no_array:
+        found = array()
+        results["array_4x4"] = found
+        for kind, limit in found["available"].items():
+            used = found[kind]
+            bar = {"name": f"array_4x4_{kind}", "value": used, "bar": f"<= {limit}", "pass": used <= limit}
+            results["bars"].append(bar)
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(json.dumps(results, indent=2) + "\n")
     print(json.dumps(results, indent=2))
