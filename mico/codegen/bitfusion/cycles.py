@@ -106,7 +106,7 @@ def _written_beats(r: Mapping[RunReg, int], offset: int, slots: int, vector: int
         else:
             stretches *= count
             grain = gcd(grain, step)
-    return stretches * ((size - grain) / beat + 1)
+    return stretches * ((-(-size // grain) - 1) * grain / beat + 1)  # on average over the places where they may begin
 
 
 _OUTPUT_LOOPS = (
