@@ -115,7 +115,7 @@ def test_the_functional_model_is_proved_in_every_mode_and_signedness(yosys: str,
 @pytest.mark.parametrize(
     ("name", "file", "right", "wrong", "mode"),
     [
-        ("sign", "bit_brick.sv", "wgt > 1) wgt -= 4", "wgt > 2) wgt -= 4", (4, 4, 0, 1)),
+        ("sign", "bit_brick.sv", "right > 1) right -= 4", "right > 2) right -= 4", (4, 4, 0, 1)),
         ("width", "fusion_unit.sv", "logic signed [12:0] half [2]", "logic signed [11:0] half [2]", (8, 4, 0, 0)),
         (
             "above",
