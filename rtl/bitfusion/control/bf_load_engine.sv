@@ -1,5 +1,5 @@
 // Load engine: takes instructions from its queue and cuts the rows of a LOAD into bursts, one a cycle, that stay within 4 KiB, within
-// 256 beats and within the memory window. What the beats that come back are for goes to bf_load_write ahead of them.
+// 256 beats and within the memory window; a burst is cut in one cycle and leaves in the next. What the beats that come back are for goes to bf_load_write ahead of them.
 module bf_load_engine
   import bf_control_pkg::*;
 #(
@@ -54,6 +54,12 @@ module bf_load_engine
   logic [31:0]     stride_q, dst_stride_q;
   bf_pkg::buffer_e target_q;
 
+  // The next burst, cut and checked; from here on it only waits for room.
+  logic            next_valid_q, next_legal_q, next_in_window_q;
+  logic [31:0]     next_addr_q;
+  logic [8:0]      next_length_q;
+  logic [15:0]     next_index_q;
+
   logic               ar_valid_q;
   logic [31:0]        ar_addr_q;
   logic [7:0]         ar_len_q;
@@ -93,7 +99,7 @@ module bf_load_engine
 
   // Bursts
   logic [15:0] to_boundary, length;
-  logic        in_window, in_buffer, row_legal, room, burst, row_done;
+  logic        in_window, in_buffer, room, burst, cut, row_done;
   logic [32:0] row_last, next_offset, next_dst, buffer_last, buffer_beats;
 
   if (PageBeats > 1) begin : gen_page
@@ -110,31 +116,33 @@ module bf_load_engine
   assign buffer_last  = {1'b0, row_dst_q[31:0]} + 33'(row_beats_q);
   assign buffer_beats = target_q == bf_pkg::BufWeight ? 33'(WbufBeats) : 33'(PbufBeats);
   assign in_buffer    = (target_q == bf_pkg::BufInput) | (~row_dst_q[32] & (buffer_last <= buffer_beats));
-  assign row_legal    = ~row_start_q | (in_window & in_buffer);
-  assign room         = (~ar_valid_q | ar_ready_i) & (32'(flight_q) + 32'(length) <= MaxOutstanding);
-  assign burst        = enable_i & active_q & row_legal & room;
-  assign row_done     = length == left_q;
-  assign cut_done     = burst & row_done & (rows_left_q == 16'd1);
+  assign room         = (~ar_valid_q | ar_ready_i) & (32'(flight_q) + 32'(next_length_q) <= MaxOutstanding);
+  assign burst        = enable_i & next_valid_q & next_legal_q & room;
+  assign cut          = active_q & (~next_valid_q | burst);
+  assign row_done     = left_q <= to_boundary;
+  assign cut_done     = cut & row_done & (rows_left_q == 16'd1);
   assign next_offset  = {1'b0, row_offset_q[31:0]} + {1'b0, stride_q};
   assign next_dst     = {1'b0, row_dst_q[31:0]} + {1'b0, dst_stride_q};
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      rows_q     <= '0;
-      beats_q    <= '0;
-      mstride_q  <= '0;
-      dst_q      <= '0;
-      dstride_q  <= '0;
-      active_q   <= 1'b0;
-      ar_valid_q <= 1'b0;
-      flight_q   <= '0;
+      rows_q       <= '0;
+      beats_q      <= '0;
+      mstride_q    <= '0;
+      dst_q        <= '0;
+      dstride_q    <= '0;
+      active_q     <= 1'b0;
+      next_valid_q <= 1'b0;
+      ar_valid_q   <= 1'b0;
+      flight_q     <= '0;
     end else if (flush_i) begin
-      rows_q     <= '0;
-      beats_q    <= '0;
-      mstride_q  <= '0;
-      dst_q      <= '0;
-      dstride_q  <= '0;
-      active_q   <= 1'b0;
+      rows_q       <= '0;
+      beats_q      <= '0;
+      mstride_q    <= '0;
+      dst_q        <= '0;
+      dstride_q    <= '0;
+      active_q     <= 1'b0;
+      next_valid_q <= 1'b0;
     end else begin
       if (enable_i && is_setl) begin
         unique case (arg[2:0])
@@ -147,16 +155,25 @@ module bf_load_engine
       end
       if (accept)        active_q <= 1'b1;
       else if (cut_done) active_q <= 1'b0;
+      if (cut)        next_valid_q <= 1'b1;
+      else if (burst) next_valid_q <= 1'b0;
       if (burst)           ar_valid_q <= 1'b1;
       else if (ar_ready_i) ar_valid_q <= 1'b0;
-      if (burst || beat_valid_i) flight_q <= flight_q + (burst ? CreditW'(length) : '0) - CreditW'(beat_valid_i);
+      if (burst || beat_valid_i) flight_q <= flight_q + (burst ? CreditW'(next_length_q) : '0) - CreditW'(beat_valid_i);
     end
   end
 
   always_ff @(posedge clk_i) begin
     if (burst) begin
-      ar_addr_q <= addr_q;
-      ar_len_q  <= 8'(length) - 8'd1;
+      ar_addr_q <= next_addr_q;
+      ar_len_q  <= 8'(next_length_q - 9'd1);
+    end
+    if (cut) begin
+      next_addr_q      <= addr_q;
+      next_length_q    <= length[8:0];
+      next_legal_q     <= ~row_start_q | (in_window & in_buffer);
+      next_in_window_q <= in_window;
+      next_index_q     <= index_q;
     end
     if (accept) begin
       row_start_q  <= 1'b1;
@@ -170,7 +187,7 @@ module bf_load_engine
       stride_q     <= mstride_q;
       dst_stride_q <= dstride_q;
       target_q     <= transfer_o.target;
-    end else if (burst) begin
+    end else if (cut) begin
       row_start_q <= row_done;
       if (row_done) begin
         row_offset_q <= next_offset;
@@ -189,16 +206,16 @@ module bf_load_engine
   assign ar_addr_o  = ar_addr_q;
   assign ar_len_o   = ar_len_q;
   assign drained_o  = flight_q == '0;
-  assign idle_o     = ~active_q & drained_o;
+  assign idle_o     = ~active_q & ~next_valid_q & drained_o;
 
-  // The row being cut is older than the instruction at the head of the queue.
+  // The burst that waits is older than the instruction at the head of the queue.
   always_comb begin
     fault_o.valid = 1'b0;
     fault_o.code  = bf_pkg::ErrMemory;
-    fault_o.index = index_q;
-    if (active_q && !row_legal) begin
+    fault_o.index = next_index_q;
+    if (next_valid_q && !next_legal_q) begin
       fault_o.valid = 1'b1;
-      if (in_window) fault_o.code = bf_pkg::ErrBuffer;
+      if (next_in_window_q) fault_o.code = bf_pkg::ErrBuffer;
     end else if (is_load && !load_legal) begin
       fault_o.valid = 1'b1;
       fault_o.index = issued_i.index;
