@@ -43,8 +43,10 @@ class Timing:
         Cycles that the array loses between two runs.
     credits
         Vectors that the array may be ahead of the store unit.
+    run_next
+        Least cycles between the first tokens of two runs.
     run_least
-        Cycles between the starts of two runs: their registers have to be set.
+        The same while the memory is busy, which then delays instructions: what the choice of mappings reckons with.
     """
 
     bytes_per_cycle: float = 24.0
@@ -58,7 +60,8 @@ class Timing:
     weight_free: float = 6.0
     run_gap: float = 2.0
     credits: float = 32.0
-    run_least: float = 20.0
+    run_next: float = 6.0
+    run_least: float = 24.0
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,7 @@ class _Player:
         self.starts: tuple[list[float], list[float]] = ([], [])
         self.marks: list[float] = []
         self.memory = 0.0  # free from then on
-        self.array = self.gather = self.stored = self.accepted = self.written = 0.0
+        self.array = self.first = self.gather = self.stored = self.accepted = self.written = 0.0
         self.costs: dict[tuple[int, ...], RunCost] = {}
 
     def play(self) -> Timeline:
@@ -205,7 +208,8 @@ class _Player:
         entered = max(now, self.accepted)  # the engine holds one RUN while the gather is busy
         self.accepted = begin = max(entered + t.instruction, self.gather)
         self.gather = begin + cost.gather
-        first = max(self.array + t.run_gap, begin + t.gather_latency)
+        first = max(self.array + t.run_gap, begin + t.gather_latency, self.first + t.run_next)
+        self.first = first
         self.array = max(first + cost.issue, self.gather + 1)
         if cost.vectors:
             writing = cost.beats * self.machine.beat / t.bytes_per_cycle

@@ -179,7 +179,8 @@ class Estimator:
                 stall += tiling.bytes * input_passes / t.bytes_per_cycle + loads * t.read_latency
             first = tiling.first
         start = (first + work.units[0][1]) / t.bytes_per_cycle + t.read_latency + t.gather_latency
-        return ceil(max(compute + stall + runs * t.run_gap, memory, stream + stall) + start + t.drain)
+        few = 0.5 * runs  # of equals, the one with the fewest runs
+        return ceil(max(compute + stall + runs * t.run_gap, memory, stream + stall) + start + t.drain + few)
 
 
 def _ring_round(units: Sequence[tuple[int, float, float]], size: int, latency: float) -> float:
