@@ -154,8 +154,8 @@ class VectorSteps:
         )  # fmt: skip
 
     def _room(self) -> int:
-        """Bytes of IBUF for a tile: half, so that the next is loaded meanwhile."""
-        return self.machine.ibuf_bytes // 2
+        """Bytes of IBUF for a tile: a quarter, so that loads run ahead by more than a tile."""
+        return self.machine.ibuf_bytes // 4
 
     def _tiles(self) -> Iterator[Tile]:
         place, beat = self.places[0], self.machine.beat
@@ -172,12 +172,14 @@ class VectorSteps:
             yield from row_tiles(place, place.row, image, cuts, beat, self.after[0], (0, self.out.width))
 
     def _rows(self) -> int:
-        """Output rows of a band: as many as fit when the next band's rows are loaded meanwhile."""
-        for rows in range(self.out.height, 0, -1):
-            cuts = self._cuts(rows)
-            spans = [(b.bottom - a.top) * self.places[0].row + 2 * self.machine.beat for a, b in pairwise(cuts)]
-            if max(spans, default=1 << 62) <= self.machine.ibuf_bytes:
-                return rows
+        """Output rows of a band: as many as fit when bands behind it are loaded meanwhile."""
+        beat, row = self.machine.beat, self.places[0].row
+        for share in (2, 1):
+            for rows in range(self.out.height, 0, -1):
+                cuts = self._cuts(rows)
+                spans = [(b.bottom - a.top) * row + 2 * beat for a, b in pairwise(cuts)]
+                if max(spans, default=1 << 62) * share <= self.machine.ibuf_bytes:
+                    return rows
         tallest = max((cut.bottom - cut.top) * self.places[0].row + 2 * self.machine.beat for cut in self._cuts(1))
         if tallest <= self.machine.ibuf_bytes:
             return 1
