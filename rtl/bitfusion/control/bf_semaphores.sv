@@ -15,13 +15,14 @@ module bf_semaphores
   input  logic       exec_wait_i,
   input  logic [2:0] exec_number_i,
   output logic       exec_grant_o,
-  output fault_t     fault_o
+  output fault_t     fault_o          // a cycle later
 );
 
   localparam int unsigned Count = bf_pkg::Semaphores;
 
   logic [Count-1:0][7:0] count_q, count_d;
   logic                  any;
+  fault_t                fault_d, fault_q;
 
   assign load_grant_o = load_wait_i & (count_q[load_number_i] != '0);
   assign exec_grant_o = exec_wait_i & (count_q[exec_number_i] != '0) &
@@ -39,9 +40,9 @@ module bf_semaphores
     logic [8:0] sum;
     logic [3:0] hit;
     count_d       = count_q;
-    fault_o.valid = 1'b0;
-    fault_o.code  = bf_pkg::ErrSemaphore;
-    fault_o.index = '0;
+    fault_d.valid = 1'b0;
+    fault_d.code  = bf_pkg::ErrSemaphore;
+    fault_d.index = '0;
     sum           = '0;
     hit           = '0;
     if (any) begin
@@ -54,8 +55,8 @@ module bf_semaphores
                              + 9'(hit[0]) + 9'(hit[1]) + 9'(hit[2]) + 9'(hit[3]);
         count_d[i] = sum[7:0];
         if (sum[8]) begin
-          fault_o.valid = 1'b1;
-          fault_o.index = hit[0] ? signal_load_i.index  : hit[1] ? signal_exec_i.index :
+          fault_d.valid = 1'b1;
+          fault_d.index = hit[0] ? signal_load_i.index  : hit[1] ? signal_exec_i.index :
                           hit[2] ? signal_input_i.index : signal_weight_i.index;
         end
       end
@@ -67,5 +68,11 @@ module bf_semaphores
     else if (flush_i) count_q <= '0;
     else if (any)     count_q <= count_d;
   end
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) fault_q <= '0;
+    else         fault_q <= fault_d;
+  end
+  assign fault_o = fault_q;
 
 endmodule
