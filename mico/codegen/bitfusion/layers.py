@@ -164,7 +164,7 @@ def lower(model: IntegerModel, machine: Machine) -> Network:
     network.places[model.input] = Place.of(first.shape, first.format, machine.beat)
     uses = Counter(name for op in model.ops for name in op.inputs)
     producers = {op.output: op for op in model.ops}
-    pools = {op.inputs[0]: op for op in model.ops if _fusible(op, producers, uses, machine)}
+    pools = {op.inputs[0]: op for op in model.ops if _fusible(op, producers, uses)}
     fused = {pool.name for pool in pools.values()}
     for op in model.ops:
         if op.name in fused:
@@ -179,13 +179,12 @@ def lower(model: IntegerModel, machine: Machine) -> Network:
     return network
 
 
-def _fusible(op: IntegerOp, producers: dict[str, IntegerOp], uses: Counter[str], machine: Machine) -> bool:
+def _fusible(op: IntegerOp, producers: dict[str, IntegerOp], uses: Counter[str]) -> bool:
     """Whether *op* is a max-pool that its convolution can do on the way out."""
     if op.kind is not OpKind.MAX_POOL or op.inputs[0] not in producers or uses[op.inputs[0]] != 1:
         return False
-    source = producers[op.inputs[0]]
-    fits = source.kind is OpKind.CONV2D and len(source.bias if source.bias is not None else ()) <= 32 * machine.cols
-    return fits and op.pair("stride") == op.pair("kernel") and op.pair("padding") == (0, 0)
+    convolution = producers[op.inputs[0]].kind is OpKind.CONV2D
+    return convolution and op.pair("stride") == op.pair("kernel") and op.pair("padding") == (0, 0)
 
 
 def _lower_op(

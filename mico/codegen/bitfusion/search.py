@@ -23,10 +23,12 @@ __all__ = ["choose"]
 _UNROLLS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 48, 64)
 _KEEP = 4  # unrollings whose tiles are searched
 _MAX_COUNT = 65535
+_MOST_KNOWN = 10_000
+_known: dict[object, Mapping] = {}
 
 
 def choose(layer: ArrayLayer, out: Place, batch: int, machine: Machine, timing: Timing) -> Mapping:
-    """The mapping with the fewest estimated cycles.
+    """The mapping with the fewest estimated cycles; found once for layers of the same shape and bits.
 
     Raises
     ------
@@ -34,6 +36,19 @@ def choose(layer: ArrayLayer, out: Place, batch: int, machine: Machine, timing: 
         There is none; says what does not fit.
     """
     _check(layer, machine)
+    operands = tuple(
+        (o.height, o.width, o.pixel, o.format, o.window, o.weight_bits, o.channels, o.groups, o.zeros)
+        for o in layer.operands
+    )
+    shape = (operands, layer.outputs, layer.conv, layer.pool, out.at(0), batch, machine, timing)
+    if shape not in _known:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[shape] = _search(layer, out, batch, machine, timing)
+    return _known[shape]
+
+
+def _search(layer: ArrayLayer, out: Place, batch: int, machine: Machine, timing: Timing) -> Mapping:
     best: tuple[float, Mapping] | None = None
     reasons: dict[str, int] = {}
     geometries = _geometries(layer, out, machine)
