@@ -199,12 +199,14 @@ class VectorSteps:
                 count = min(images, self.batch - first)
                 yield self._joined(first, count, Band(0, a.height, 0, a.height)), count * a.image
             return
-        rows = max((room - 2 * beat) // a.row, 0)
+        rooms = (room, 2 * room, self.machine.ibuf_bytes // 2)  # of four tiles, two, one
+        rows = next((n for n in ((space - 2 * beat) // a.row for space in rooms) if n > 0), 0)
         if rows == 0:
             raise CompileError(
-                f"rows of {a.row} bytes do not fit the input buffer twice", where=self.layer.name,
+                f"rows of {a.row} bytes do not fit the input buffer twice",
+                where=self.layer.name,
                 cure="a larger input buffer",
-            )  # fmt: skip
+            )
         for image in range(self.batch):
             for start in range(0, a.height, rows):
                 stop = min(start + rows, a.height)

@@ -191,3 +191,9 @@ def test_patch_larger_than_the_input_buffer() -> None:
     builder.conv(x, 3, (1, 1), out=Format(32, True))
     machine = Machine(rows=4, cols=4, bus_bits=64, ibuf_bytes=2048, wbuf_bytes=16384, obuf_bytes=512)
     assert matches(builder.build(), builder.inputs(2), machine, seed=2)[0]
+
+
+def test_add_of_rows_that_nearly_fill_the_input_buffer() -> None:
+    builder = models.ModelBuilder(2, (16, 3, 50))
+    builder.requant(builder.add("input", "input", out=Format(8, False)), out=Format(32, True))
+    assert matches(builder.build(), builder.inputs(2), MACHINES["4x4"], seed=2)[0]
