@@ -19,22 +19,27 @@ module bf_pbuf #(
   localparam int unsigned RowBeats = (32 * Cols + BusBits - 1) / BusBits;
   localparam int unsigned Beats    = 3 * RowBeats;
 
+  localparam int unsigned Width    = $clog2(Beats * Depth + 1);  // of the address, for a short division
+
   logic [$clog2(Depth)-1:0] write_entry;
-  logic [31:0]              bank;
+  logic [Width-1:0]         bank;
   logic [Beats*BusBits-1:0] data;
 
-  assign write_entry = $clog2(Depth)'(addr_i / Beats);
-  assign bank        = addr_i % Beats;
+  assign write_entry = $clog2(Depth)'(addr_i[Width-1:0] / Width'(Beats));
+  assign bank        = addr_i[Width-1:0] % Width'(Beats);
 
   for (genvar b = 0; b < Beats; b++) begin : gen_bank
     (* no_rw_check *) logic [BusBits-1:0] mem [Depth];
     logic [BusBits-1:0] data_q;
     always_ff @(posedge clk_i) begin
-      if (we_i && bank == b) mem[write_entry] <= data_i;
+      if (we_i && bank == Width'(b)) mem[write_entry] <= data_i;
       if (re_i) data_q <= mem[entry_i];
     end
     assign data[b*BusBits +: BusBits] = data_q;
   end
+
+  logic unused_addr;
+  assign unused_addr = ^addr_i[31:Width];                        // bf_back reports what lies beyond the end
 
   assign bias_o       = data[32*Cols-1:0];
   assign multiplier_o = data[RowBeats*BusBits +: 32*Cols];
