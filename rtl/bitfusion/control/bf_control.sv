@@ -133,9 +133,7 @@ module bf_control
     .mark_i        (mark_value)
   );
 
-  bf_read_port #(
-    .BusBits(BusBits)
-  ) u_read_port (
+  bf_read_port #(.BusBits(BusBits)) u_read_port (
     .clk_i, .rst_ni,
     .fetch_valid_i    (fetch_ar_valid),
     .fetch_ready_o    (fetch_ar_ready),
@@ -155,9 +153,7 @@ module bf_control
     .m_axi_rvalid_i, .m_axi_rready_o, .m_axi_rid_i, .m_axi_rresp_i
   );
 
-  bf_fetch #(
-    .BusBits(BusBits)
-  ) u_fetch (
+  bf_fetch #(.BusBits(BusBits)) u_fetch (
     .clk_i, .rst_ni,
     .start_i     (launch),
     .address_i   (mem_base_o + program_offset),
@@ -193,10 +189,7 @@ module bf_control
     .fault_o    (decode_fault)
   );
 
-  fifo #(
-    .Width($bits(issued_t)),
-    .Depth(QueueDepth)
-  ) u_load_queue (
+  fifo #(.Width($bits(issued_t)), .Depth(QueueDepth)) u_load_queue (
     .clk_i, .rst_ni,
     .push_i (load_push),
     .data_i (fetched),
@@ -206,10 +199,7 @@ module bf_control
     .data_o (load_head)
   );
 
-  fifo #(
-    .Width($bits(issued_t)),
-    .Depth(QueueDepth)
-  ) u_exec_queue (
+  fifo #(.Width($bits(issued_t)), .Depth(QueueDepth)) u_exec_queue (
     .clk_i, .rst_ni,
     .push_i (exec_push),
     .data_i (fetched),
@@ -317,9 +307,7 @@ module bf_control
   assign exec_fault = '{valid: error_valid_i, code: error_i, index: run_index};
   assign bus_fault  = '{valid: bus_error, code: bf_pkg::ErrBus, index: bus_fetch ? fetched.index : write_index};
 
-  bf_supervisor #(
-    .BusBits(BusBits)
-  ) u_supervisor (
+  bf_supervisor #(.BusBits(BusBits)) u_supervisor (
     .clk_i, .rst_ni,
     .start_i          (start),
     .abort_i          (abort),
