@@ -16,7 +16,7 @@ from mico.codegen.bitfusion.program import BitFusionProgram
 from mico.codegen.bitfusion.search import choose
 from mico.codegen.bitfusion.steps import Constants, Step
 from mico.codegen.bitfusion.vector import VectorSteps
-from mico.errors import UsageError
+from mico.errors import CompileError, UsageError
 from mico.quant.check import check
 from mico.quant.integer import IntegerModel
 
@@ -56,7 +56,7 @@ def compile_model(
         raise UsageError(f"batch must be at least 1, not {batch}")
     if weights:
         check(model)
-    network = lower(model, machine)
+    network = _lower(model, batch, machine, timing or Timing())
     used = _allocate(network, machine, batch)
     constants = Constants(used)
     steps = _steps(network, machine, batch, constants, timing or Timing())
@@ -74,6 +74,24 @@ def compile_model(
         result.at(result.offset + shift), model.tensors[model.input], tuple(network.marks),
         tuple(round(cycles) for cycles in (*timeline.marks, timeline.total)), parts,
     )  # fmt: skip
+
+
+def _lower(model: IntegerModel, batch: int, machine: Machine, timing: Timing) -> Network:
+    """Layers that can all be mapped: a max-pool leaves a convolution that cannot be mapped with it."""
+    apart: set[str] = set()
+    while True:
+        network = lower(model, machine, apart)
+        found = len(apart)
+        for layer in network.layers:
+            if isinstance(layer, ArrayLayer):
+                try:
+                    choose(layer, network.place(layer.output), batch, machine, timing)
+                except CompileError:
+                    if layer.pool == (1, 1):
+                        raise
+                    apart.add(layer.name)
+        if len(apart) == found:
+            return network
 
 
 def _allocate(network: Network, machine: Machine, batch: int) -> int:

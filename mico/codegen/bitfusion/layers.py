@@ -7,7 +7,7 @@ can, concatenations that are not whole bytes and all weighted layers go through 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -151,8 +151,8 @@ class Network:
         return self.places[self.storage[tensor]]
 
 
-def lower(model: IntegerModel, machine: Machine) -> Network:
-    """Layers of *model*.
+def lower(model: IntegerModel, machine: Machine, apart: Collection[str] = ()) -> Network:
+    """Layers of *model*; max-pools behind the convolutions named in *apart* stay layers of their own.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def lower(model: IntegerModel, machine: Machine) -> Network:
     network.places[model.input] = Place.of(first.shape, first.format, machine.beat)
     uses = Counter(name for op in model.ops for name in op.inputs)
     producers = {op.output: op for op in model.ops}
-    pools = {op.inputs[0]: op for op in model.ops if _fusible(op, producers, uses)}
+    pools = {op.inputs[0]: op for op in model.ops if _fusible(op, producers, uses, apart)}
     fused = {pool.name for pool in pools.values()}
     for op in model.ops:
         if op.name in fused:
@@ -179,11 +179,12 @@ def lower(model: IntegerModel, machine: Machine) -> Network:
     return network
 
 
-def _fusible(op: IntegerOp, producers: dict[str, IntegerOp], uses: Counter[str]) -> bool:
+def _fusible(op: IntegerOp, producers: dict[str, IntegerOp], uses: Counter[str], apart: Collection[str]) -> bool:
     """Whether *op* is a max-pool that its convolution can do on the way out."""
     if op.kind is not OpKind.MAX_POOL or op.inputs[0] not in producers or uses[op.inputs[0]] != 1:
         return False
-    convolution = producers[op.inputs[0]].kind is OpKind.CONV2D
+    source = producers[op.inputs[0]]
+    convolution = source.kind is OpKind.CONV2D and source.name not in apart
     return convolution and op.pair("stride") == op.pair("kernel") and op.pair("padding") == (0, 0)
 
 

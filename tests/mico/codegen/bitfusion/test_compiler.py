@@ -197,3 +197,14 @@ def test_add_of_rows_that_nearly_fill_the_input_buffer() -> None:
     builder = models.ModelBuilder(2, (16, 3, 50))
     builder.requant(builder.add("input", "input", out=Format(8, False)), out=Format(32, True))
     assert matches(builder.build(), builder.inputs(2), MACHINES["4x4"], seed=2)[0]
+
+
+def test_pool_that_does_not_fit_its_convolution() -> None:
+    """Partial sums of a window exceed OBUF: the max-pool becomes a layer of its own."""
+    builder = models.ModelBuilder(3, (64, 12, 12))
+    x = builder.conv("input", 4, (3, 3), padding=(1, 1), weight_bits=8, out=Format(4, True))
+    x = builder.pool(OpKind.MAX_POOL, x, (6, 6), stride=(6, 6))
+    builder.conv(x, 3, (1, 1), out=Format(32, True))
+    good, marks = matches(builder.build(), builder.inputs(2), MACHINES["4x4"], seed=1)
+    assert good
+    assert marks == ("op0", "op1", "op2")
