@@ -2,8 +2,8 @@
 
 The mapping behind the compute limit: a column an output channel, ``N * pf`` elements of ``KH * KW * C`` a cycle,
 rounded up once a patch (``rtl/bitfusion/README.md``). The memory limit moves inputs, weights and outputs once at
-their own bits. A max-pool whose windows do not overlap is part of its producer: only the pooled output moves, and outputs that no
-window covers need not be computed.
+their own bits. A max-pool whose windows do not overlap is part of its producer: only the pooled output moves, and
+outputs that no window covers need not be computed.
 """
 
 from __future__ import annotations
