@@ -202,8 +202,9 @@ def test_killed_build_leaves_nothing_that_looks_like_one(tmp_path):
 
 def test_sources_are_lint_clean():
     """``verilator --lint-only -Wall`` over all of ours, with either core."""
-    assert len(lint()) == 4
-    assert len(lint(cpu="vexiiriscv", netlist=STAND_IN)) == 4
+    for lines in (lint(), lint(cpu="vexiiriscv", netlist=STAND_IN)):
+        assert len(lines) >= 4
+        assert all(line.endswith("clean") for line in lines)
 
 
 def test_lint_finds_what_is_wrong(tmp_path):
