@@ -32,6 +32,7 @@ VERILATOR_FLAGS = (
     "--threads",
     "1",
 )
+GATE_CORE = "-DSOC_GATE_CORE"
 _BUILD_TIMEOUT_S = 900
 _TRAIN_CYCLES = 3_000_000
 _TRAIN_TIMEOUT_S = 120
@@ -68,6 +69,7 @@ class Inputs:
     """What a build is made of."""
 
     parameters: dict[str, int]
+    gate_core: bool  # the core's clock rests, see cpu_vexriscv.sv
     rtl: list[Path]
     sim: list[Path]
     netlist: Path
@@ -94,6 +96,7 @@ def compile_simulator(folder: Path, inputs: Inputs, *, build_id: str, descriptio
         *("-CFLAGS", f"-std=c++17 -I{folder}"),
         *[f"-G{name}={value}" for name, value in inputs.parameters.items()],
         f"-GBuildId=32'h{build_id[:8]}",
+        *([GATE_CORE] if inputs.gate_core else []),
         str(waivers(folder, inputs.netlist)),
         *map(str, inputs.rtl),
         *[str(path) for path in inputs.sim if path.suffix == ".cpp"],

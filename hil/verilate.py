@@ -23,7 +23,7 @@ from pathlib import Path
 
 from hil.harness.runner import MAKE_QUIRK, ROOT, read_file_list, verilator_command, verilator_env
 from hil.netlist import FILLINGS, Filling, can_rest, check_netlist
-from hil.soc_compile import MAKE_FLAGS, VERILATOR_FLAGS, Inputs, compile_simulator, run_tool, training_rom, waivers
+from hil.soc_compile import GATE_CORE, MAKE_FLAGS, VERILATOR_FLAGS, Inputs, compile_simulator, run_tool, training_rom, waivers
 from mico.errors import ToolError, UsageError
 
 __all__ = ["DEFAULT_CLOCK_HZ", "DEFAULT_RAM_BYTES", "SocBuild", "build_soc", "describe_soc", "lint", "vexriscv_netlist"]
@@ -103,7 +103,7 @@ def _tool_versions() -> list[str]:
 
 
 def _digest(inputs: Inputs) -> str:
-    facts = [inputs.parameters, MAKE_FLAGS, VERILATOR_FLAGS, MAKE_QUIRK, _tool_versions()]
+    facts = [inputs.parameters, inputs.gate_core, MAKE_FLAGS, VERILATOR_FLAGS, MAKE_QUIRK, _tool_versions()]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for path in [*inputs.rtl, *inputs.sim, *([inputs.train_rom] if inputs.train_rom else [])]:
         content = path.read_bytes()
@@ -153,10 +153,10 @@ def _describe(
             "Simd": simd,
             "Lanes": lanes,
             "GateClock": int(gates),  # an engine at rest costs no time,
-            "GateCore": int(gates and can_rest(netlist, filling)),  # nor does a core that waits for it
             "UartByteMode": 1,
             **check_netlist(netlist, filling),
         },
+        gate_core=gates and can_rest(netlist, filling),  # nor does a core that waits for it
         rtl=[*read_file_list(_FILE_LIST), netlist],
         sim=sorted(path for path in _SIM.iterdir() if path.suffix in (".cpp", ".h")),
         netlist=netlist,
@@ -309,10 +309,11 @@ def lint(*, cpu: str = "vexriscv", netlist: Path | None = None) -> list[str]:
     for simd, ram_latency, byte_mode in ((2, 0, 1), (2, 3, 0), (1, 1, 1), (0, 0, 0)):
         parameters = {"CpuKind": filling.kind, **widths, "Simd": simd, "RamLatency": ram_latency}
         parameters["GateClock"] = byte_mode
-        parameters["GateCore"] = int(byte_mode and can_rest(netlist, filling))
         parameters["CfuRegister"] = parameters["RomWait"] = 1 - byte_mode
         parameters["UartByteMode"] = byte_mode
         flags = [f"-G{name}={value}" for name, value in parameters.items()]
+        if byte_mode and can_rest(netlist, filling):
+            flags.append(GATE_CORE)
         command = [verilator_command(), "--lint-only", "-Wall", "--timescale", "1ns/1ps", "--top-module", "soc_top"]
         sources = [waivers(folder, netlist), *read_file_list(_FILE_LIST), netlist]
         run_tool([*command, *flags, *map(str, sources)], folder, f"lint of soc_top {parameters}")

@@ -2,8 +2,7 @@
 module cpu_socket #(
   parameter int unsigned CpuKind      = soc_pkg::CpuVexRiscv,
   parameter int unsigned FetchIdWidth = 1,    // VexiiRiscv: width of the ids on its buses, as the netlist has them
-  parameter int unsigned LsuIdWidth   = 1,
-  parameter bit          GateClock    = 1'b0  // VexRiscv: see there
+  parameter int unsigned LsuIdWidth   = 1
 ) (
   input  logic        clk_i,
   input  logic        rst_ni,
@@ -46,7 +45,7 @@ module cpu_socket #(
     logic unused;
     assign unused = ^{FetchIdWidth, LsuIdWidth};
 
-    cpu_vexriscv #(.GateClock(GateClock)) u_cpu (
+    cpu_vexriscv u_cpu (
       .clk_i,
       .rst_ni,
       .reset_vector_i,

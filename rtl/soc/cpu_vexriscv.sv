@@ -7,10 +7,9 @@
 // ready, and the instruction next to it then issues a command of its own and takes the unit's answer for its result.
 // A unit that is ready when its answer can be taken, as simd_unit, is not ready just then.
 //
-// GateClock = 1, for simulators: no clock edge while the core does nothing but offer a custom instruction that is not accepted.
-module cpu_vexriscv #(
-  parameter bit GateClock = 1'b0    // 1: needs the registers named below in the netlist
-) (
+// SOC_GATE_CORE defined, for simulators: no clock edge while the core does nothing but offer a custom instruction that is not
+// accepted. It needs the registers named below in the netlist: a macro, as names are looked up in branches not taken, too.
+module cpu_vexriscv (
   input  logic        clk_i,
   input  logic        rst_ni,
   input  logic [31:0] reset_vector_i,
@@ -57,41 +56,39 @@ module cpu_vexriscv #(
   assign unused = ^{time_i, ibus_we, ibus_wdata, ibus_sel, ibus_bte, dbus_bte};
 
   logic core_clk;
-  if (GateClock) begin : gen_gate
-    // Nothing changes in the core once the stages behind the waiting instruction are empty, its caches are not being flushed, its
-    // buses have been at rest for SettleCycles, and so have the interrupts: more cycles than the stages before it have registers.
-    localparam logic [2:0] SettleCycles = 3'd7;
-    logic       still, rests;
-    logic [2:0] irq, irq_q, settled_q;
+`ifdef SOC_GATE_CORE
+  // Nothing changes in the core once the stages behind the waiting instruction are empty, its caches are not being flushed, its
+  // buses have been at rest for SettleCycles, and so have the interrupts: more cycles than the stages before it have registers.
+  localparam logic [2:0] SettleCycles = 3'd7;
+  logic       still, rests;
+  logic [2:0] irq, irq_q, settled_q;
 
-    assign irq   = {irq_timer_i, irq_software_i, irq_external_i};
-    assign still = cfu_cmd_valid_o & ~cfu_cmd_ready_i & ~cfu_rsp_valid_i & ~ibus_cyc_o & ~dbus_cyc_o & (irq == irq_q)
-                 & ~u_core.memory_arbitration_isValid & ~u_core.writeBack_arbitration_isValid
-                 & u_core.IBusCachedPlugin_cache.lineLoader_flushCounter[7]
-                 & ~u_core.IBusCachedPlugin_cache.lineLoader_flushPending & u_core.dataCache_1.stageB_flusher_counter[7];
-    assign rests = still & (settled_q == SettleCycles);
-    always_ff @(posedge clk_i or negedge rst_ni) begin
-      if (!rst_ni) begin
-        irq_q     <= '0;
-        settled_q <= '0;
-      end else begin
-        irq_q     <= irq;
-        settled_q <= !still ? '0 : rests ? settled_q : settled_q + 3'd1;
-      end
+  assign irq   = {irq_timer_i, irq_software_i, irq_external_i};
+  assign still = cfu_cmd_valid_o & ~cfu_cmd_ready_i & ~cfu_rsp_valid_i & ~ibus_cyc_o & ~dbus_cyc_o & (irq == irq_q)
+               & ~u_core.memory_arbitration_isValid & ~u_core.writeBack_arbitration_isValid
+               & u_core.IBusCachedPlugin_cache.lineLoader_flushCounter[7]
+               & ~u_core.IBusCachedPlugin_cache.lineLoader_flushPending & u_core.dataCache_1.stageB_flusher_counter[7];
+  assign rests = still & (settled_q == SettleCycles);
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      irq_q     <= '0;
+      settled_q <= '0;
+    end else begin
+      irq_q     <= irq;
+      settled_q <= !still ? '0 : rests ? settled_q : settled_q + 3'd1;
     end
-
-    clock_gate u_gate (
-      .clk_i,
-      .en_i  (~rests),
-      .clk_o (core_clk)
-    );
-`ifdef VERILATOR
-    // Nothing but its count of cycles.
-    always_ff @(posedge clk_i) if (rests) u_core.CsrPlugin_mcycle <= u_core.CsrPlugin_mcycle + 64'd1;
-`endif
-  end else begin : gen_no_gate
-    assign core_clk = clk_i;
   end
+
+  clock_gate u_gate (
+    .clk_i,
+    .en_i  (~rests),
+    .clk_o (core_clk)
+  );
+  // Nothing but its count of cycles.
+  always_ff @(posedge clk_i) if (rests) u_core.CsrPlugin_mcycle <= u_core.CsrPlugin_mcycle + 64'd1;
+`else
+  assign core_clk = clk_i;
+`endif
 
   VexRiscv u_core (
     .clk                                    (core_clk),

@@ -17,7 +17,6 @@ module soc_top #(
   parameter bit          CfuRegister  = 1'b0,               // 1: registers between core and unit, see cfu_register, and in
                                                             // its dot products, see simd_unit
   parameter bit          GateClock    = 1'b0,               // 1: the streaming engine's clock rests when it does
-  parameter bit          GateCore     = 1'b0,               // 1: so does VexRiscv's, see cpu_vexriscv
   parameter bit          UartByteMode = 1'b0                // 1: the UART moves whole bytes, see soc_uart
 ) (
   input  logic        clk_i,
@@ -86,8 +85,7 @@ module soc_top #(
   cpu_socket #(
     .CpuKind      (CpuKind),
     .FetchIdWidth (FetchIdWidth),
-    .LsuIdWidth   (LsuIdWidth),
-    .GateClock    (GateCore)
+    .LsuIdWidth   (LsuIdWidth)
   ) u_socket (
     .clk_i,
     .rst_ni,
