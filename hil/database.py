@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event, insert, inspect, select
+from sqlalchemy import Connection, create_engine, event, insert, inspect
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from hil import migrations
 from hil import schema as t
 from mico.errors import StoreError
 
@@ -81,21 +82,23 @@ class Database:
                 verdict = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
                 if verdict != "ok":
                     raise StoreError(f"damaged: {verdict}", where=self.where, cure=_cure("malformed"))
-            version = None
             tables = set(inspect(connection).get_table_names())
-            if "meta" in tables:
-                version = connection.scalar(select(t.meta.c.value).where(t.meta.c.name == "schema"))
+            version = migrations.version(connection) if "meta" in tables else None
         if version is None:
             with self._write() as connection:
-                t.metadata.create_all(connection)
-                if connection.scalar(select(t.meta.c.value).where(t.meta.c.name == "schema")) is None:
+                if not inspect(connection).has_table("meta"):  # nobody was faster
+                    t.metadata.create_all(connection)
                     connection.execute(insert(t.meta).values(name="schema", value=str(t.SCHEMA_VERSION)))
-        elif int(version) != t.SCHEMA_VERSION:
+        elif version > t.SCHEMA_VERSION:
             raise StoreError(
-                f"schema version {version}, this program reads {t.SCHEMA_VERSION}",
+                f"schema version {version}, this program reads up to {t.SCHEMA_VERSION}",
                 where=self.where,
-                cure="use the version that wrote it, or another file",
+                cure="update this program, or give another --store",
             )
+        elif version < t.SCHEMA_VERSION:
+            for step in range(version + 1, t.SCHEMA_VERSION + 1):
+                with self._write() as connection:
+                    migrations.migrate(connection, step)
         elif not tables.issuperset(t.metadata.tables):  # one that came later, within the version
             with self._write() as connection:
                 t.metadata.create_all(connection)

@@ -1,4 +1,7 @@
-"""Tables of the store, schema version 1. What they mean and how they are written is in ``store.py``."""
+"""Tables of the store, schema version 2. What they mean and how they are written is in ``store.py``.
+
+A change here is a new version: `migrations.py` takes older databases to it.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +27,14 @@ __all__ = [
     "claims",
     "counts",
     "evaluations",
+    "health",
+    "leases",
     "measurements",
     "meta",
     "metadata",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 
@@ -79,6 +84,10 @@ attempts = Table(
     Column("ended", Float),
     Column("status", String, nullable=False),
     Column("error", Text),
+    Column(
+        "samples", JSON(none_as_null=True)
+    ),  # raw laps of this attempt, also of one that failed; NULL: there were none
+    Column("target", String),  # its name in the lab, where it has one
 )
 Index(
     "attempts_one_ok_per_key",
@@ -98,6 +107,30 @@ claims = Table(
     Column("pid", Integer, nullable=False),
     Column("born", BigInteger, nullable=False),  # start time of the process: pids are used again
     Column("expires", Float, nullable=False),
+)
+
+# Who uses a target of the lab at the moment.
+leases = Table(
+    "leases",
+    metadata,
+    Column("target", String, primary_key=True),  # its name in lab.toml
+    Column("host", String, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("born", BigInteger, nullable=False),  # as in claims
+    Column("purpose", String, nullable=False),
+    Column("acquired", Float, nullable=False),
+    Column("expires", Float, nullable=False),  # renewed by the holder's heartbeat
+)
+
+# What is known of a target of the lab: how often it failed in a row, and whether it is left alone for that.
+health = Table(
+    "health",
+    metadata,
+    Column("target", String, primary_key=True),
+    Column("state", String, nullable=False),  # ok, quarantined
+    Column("failures", Integer, nullable=False),  # in a row
+    Column("reason", Text),
+    Column("updated", Float, nullable=False),
 )
 
 campaigns = Table(

@@ -15,7 +15,6 @@ import os
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from sqlalchemy import Connection, RowMapping, delete, func, insert, select, upd
 
 from hil import schema as t
 from hil.database import Database
+from hil.processes import born
 from hil.records import Evaluation, Measurement, check_run, status_of
 from hil.targets.base import LayerCycles, Program, Provenance, Run, Target
 from mico.errors import (
@@ -130,7 +130,7 @@ class Store(Database):
             claim = connection.execute(select(t.claims).where(t.claims.c.key == key)).mappings().first()
             if claim is not None:
                 if claim["host"] == host:
-                    alive = claim["born"] == _born(claim["pid"]) and claim["born"] != 0
+                    alive = claim["born"] == born(claim["pid"]) and claim["born"] != 0
                 else:
                     alive = claim["expires"] > now
                 if alive:
@@ -149,7 +149,7 @@ class Store(Database):
             attempt = int(primary_key[0])
             connection.execute(
                 insert(t.claims).values(
-                    key=key, attempt=attempt, host=host, pid=pid, born=_born(pid), expires=now + LEASE_S
+                    key=key, attempt=attempt, host=host, pid=pid, born=born(pid), expires=now + LEASE_S
                 )
             )
             return attempt
@@ -313,16 +313,6 @@ class Store(Database):
 
 
 # -------------------------------------------------------------------- helpers
-
-
-def _born(pid: int) -> int:
-    """Start time of a process in clock ticks since boot; 0 if there is none."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return 0
-    fields = text.rpartition(")")[2].split()
-    return 0 if fields[0] in "ZX" else int(fields[19])
 
 
 def _ok_row(connection: Connection, key: str) -> RowMapping | None:
