@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hil.bench_case import BenchFirmware, Case, LoadedCase, bench_hash, build_bench
 from hil.link.console import LayerCounts
 from hil.targets.base import LayerCycles, Program, Provenance, Run, Target
-from hil.targets.soc_sim import SocSim
+from hil.targets.console_target import ConsoleTarget
 from mico.errors import DeviceError, MeasurementError, UsageError
 
 __all__ = ["BenchTarget"]
@@ -25,14 +25,14 @@ class BenchTarget(Target):
     Parameters
     ----------
     inner
-        The simulated SoC.
+        The SoC, simulated or a board.
     simd
         Kernels to time: MICO_SIMD, 0 to 2; default: what the SoC has.
     case_timeout_s
         Longest wait for a case to be made, checked and timed.
     """
 
-    def __init__(self, inner: SocSim, *, simd: int | None = None, case_timeout_s: float = 900.0) -> None:
+    def __init__(self, inner: ConsoleTarget, *, simd: int | None = None, case_timeout_s: float = 900.0) -> None:
         self.inner = inner
         self.name = inner.name
         self.simd = inner.simd if simd is None else simd

@@ -149,10 +149,10 @@ def test_a_program_that_traps_says_so_and_infers_no_more(target: SocSim):
 def test_another_image_than_the_one_flashed_is_refused(target: SocSim, monkeypatch: pytest.MonkeyPatch):
     """The image is exchanged on its way to the loader, CRCs and all: only asking what runs can tell."""
     wanted, other = build_program(picture()), build_program(picture(seed=9))
-    from hil.targets import soc_sim
+    from hil.targets import console_target
 
-    send = soc_sim.flash
-    monkeypatch.setattr(soc_sim, "flash", lambda port, _, **options: send(port, other.image, **options))
+    send = console_target.flash
+    monkeypatch.setattr(console_target, "flash", lambda port, _, **options: send(port, other.image, **options))
     with pytest.raises(FlashError, match="another image"):
         target.flash(wanted)
     with pytest.raises(DeviceError, match="no program runs"):
