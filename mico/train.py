@@ -37,7 +37,6 @@ __all__ = [
     "TrainResult",
     "accuracy",
     "batches",
-    "default_cache",
     "one_thread",
     "train",
     "trained",

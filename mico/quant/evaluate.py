@@ -5,11 +5,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import os
-import tempfile
 import time
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +14,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from mico.cache import default_cache, write_whole
 from mico.data import Dataset
 from mico.errors import MicoError, UsageError
 from mico.graph import Graph
@@ -25,7 +23,7 @@ from mico.quant import fake, lower, qat
 from mico.quant.calibrate import Calibration
 from mico.quant.integer import IntegerModel
 from mico.quant.scheme import Scheme
-from mico.train import Progress, batches, default_cache
+from mico.train import Progress, batches
 
 __all__ = ["PTQ_BITS", "Evaluator", "Method", "Quantised"]
 
@@ -159,10 +157,9 @@ def _digest(graph: Graph) -> str:
 
 def _save(path: Path, model: IntegerModel, seconds: float) -> None:
     """The model and, first, beside it how long it took and its digest: an entry without them does not count."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     note = json.dumps({"digest": model.digest(), "seconds": seconds})
-    _atomically(path.with_suffix(".json"), lambda scratch: scratch.write_text(note))
-    _atomically(path, model.save)
+    write_whole(path.with_suffix(".json"), lambda scratch: scratch.write_text(note))
+    write_whole(path, model.save)
 
 
 def _load(path: Path) -> tuple[IntegerModel, float] | None:
@@ -173,14 +170,3 @@ def _load(path: Path) -> tuple[IntegerModel, float] | None:
         return (model, float(note["seconds"])) if model.digest() == note["digest"] else None
     except (OSError, ValueError, KeyError, TypeError, zlib.error, MicoError):
         return None
-
-
-def _atomically(path: Path, write: Callable[[Path], object]) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    scratch = Path(name)
-    try:
-        write(scratch)
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
