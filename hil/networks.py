@@ -16,11 +16,12 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from mico import models, shipped
+from mico.cache import default_cache
 from mico.checkpoint import Checkpoint
 from mico.data import Dataset
 from mico.errors import UsageError
 from mico.models.recipe import Recipe
-from mico.train import Progress, default_cache, train, trained
+from mico.train import Progress, train, trained
 
 __all__ = ["Network", "load_network"]
 
