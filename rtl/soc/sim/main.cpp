@@ -1,5 +1,5 @@
 // soc_sim: the verilated SoC as a process. Console on a pty, commands on stdin, one JSON event a line on
-// stdout; hil/README.md has the contract.
+// stdout; or, as a server, on two TCP ports. hil/README.md has the contract.
 //
 // Determinism: simulated time depends on the bytes received and on nothing else of the host. A received byte
 // is shown to the core, at its next look, only when it has looked for one, by reading STATUS kPollsBeforeByte
@@ -22,6 +22,7 @@
 #include "Vsoc_top___024root.h"
 #include "description.h" // of this build, written by hil/verilate.py
 #include "host.h"
+#include "server.h"
 #include "verilated.h"
 
 // Vsoc_top::eval without its housekeeping, whose locks take a twentieth of the time.
@@ -36,19 +37,19 @@ constexpr uint64_t kIrqChunkCycles = 1024; // the same while the receive interru
 constexpr size_t kMaxUnsent = 65536;       // bytes; the core is held when nobody reads that many
 constexpr int kResetCycles = 8;
 constexpr int kExitUsage = 2, kExitLimit = 5;
+constexpr double kProbeSeconds = 5;
 
 class Simulator {
   public:
-    Simulator(VerilatedContext *context, uint64_t max_cycles)
-        : top_(std::make_unique<Vsoc_top>(context, "soc_top")), max_cycles_(max_cycles),
-          start_(wall_seconds()) {
+    Simulator(VerilatedContext *context, std::unique_ptr<Host> host, uint64_t max_cycles)
+        : top_(std::make_unique<Vsoc_top>(context, "soc_top")), host_(std::move(host)),
+          console_(host_->console()), max_cycles_(max_cycles), start_(wall_seconds()) {
         top_->uart_rx_i = 1;
         top_->gpio_i = 0;
         reset();
     }
 
     int run();
-    const Console &console() const { return console_; }
 
   private:
     void reset();
@@ -59,8 +60,8 @@ class Simulator {
     void print_stats();
 
     std::unique_ptr<Vsoc_top> top_;
-    Console console_;
-    Commands commands_;
+    std::unique_ptr<Host> host_;
+    Console &console_;
     uint64_t max_cycles_;
     uint64_t cycle_ = 0;
     int polls_ = 0;           // reads of STATUS that found no byte since DATA was last touched
@@ -145,30 +146,30 @@ void Simulator::print_stats() {
              "\"idle_seconds\": %.6f, \"bus_errors\": %" PRIu64 ", \"first_bus_error\": \"0x%08" PRIx32 "\"}",
              cycle_, wall_seconds() - start_ - idle_seconds_, cpu_seconds(), idle_seconds_, bus_errors_,
              first_bus_error_);
-    print_event(text);
+    host_->answer(text);
 }
 
 bool Simulator::serve_commands() {
     std::string line;
-    while (commands_.next(&line)) {
+    while (host_->next(&line)) {
         if (line == "quit") return false;
         if (line == "reset") {
             console_.discard();
             reset();
-            print_event("{\"event\": \"reset\"}");
+            host_->answer("{\"event\": \"reset\"}");
         } else if (line == "stats") {
             print_stats();
         } else {
-            print_event("{\"event\": \"error\", \"what\": \"unknown command; known: reset, stats, quit\"}");
+            host_->answer("{\"event\": \"error\", \"what\": \"unknown command; known: reset, stats, quit\"}");
         }
     }
-    return !commands_.ended();
+    return !host_->gone();
 }
 
 // The core sleeps, or sends more than anybody reads: nothing is simulated until the host does something.
 bool Simulator::wait_in_sleep() {
     const double begin = wall_seconds();
-    wait_for_host(console_, -1);
+    host_->wait();
     idle_seconds_ += wall_seconds() - begin;
     console_.flush();
     return serve_commands();
@@ -179,7 +180,7 @@ int Simulator::run() {
         console_.flush();
         if (!serve_commands()) return 0;
         if (cycle_ >= max_cycles_) {
-            print_event("{\"event\": \"limit\", \"cycles\": " + std::to_string(cycle_) + "}");
+            host_->announce("{\"event\": \"limit\", \"cycles\": " + std::to_string(cycle_) + "}");
             return kExitLimit;
         }
         if (console_.unsent() > kMaxUnsent || (asleep_ && !console_.has_input())) {
@@ -198,39 +199,72 @@ int Simulator::run() {
 }
 
 [[noreturn]] void usage(const std::string &what) {
-    fprintf(stderr, "soc_sim: %s\nusage: soc_sim --boot-rom FILE.hex [--max-cycles N]\n", what.c_str());
+    fprintf(stderr,
+            "soc_sim: %s\n"
+            "usage: soc_sim --boot-rom FILE.hex [--max-cycles N]\n"
+            "               [--listen HOST:PORT --control HOST:PORT [--linger SECONDS]]\n"
+            "       soc_sim --probe HOST:PORT\n",
+            what.c_str());
     exit(kExitUsage);
+}
+
+struct Options {
+    std::string boot_rom;
+    uint64_t max_cycles = UINT64_MAX;
+    ServerOptions server;
+    std::string probe;
+};
+
+Options parse(int argc, char **argv) {
+    Options options;
+    for (int i = 1; i < argc; i++) {
+        const std::string option = argv[i];
+        if (i + 1 == argc) usage(option + " needs a value, or is no option");
+        const char *value = argv[++i];
+        char *end = nullptr;
+        if (option == "--boot-rom") {
+            options.boot_rom = value;
+        } else if (option == "--listen") {
+            options.server.console = value;
+        } else if (option == "--control") {
+            options.server.control = value;
+        } else if (option == "--probe") {
+            options.probe = value;
+        } else if (option == "--max-cycles") {
+            options.max_cycles = strtoull(value, &end, 10);
+            if (end == value || *end != '\0') usage("not a number of cycles: " + std::string(value));
+        } else if (option == "--linger") {
+            options.server.linger_seconds = strtod(value, &end);
+            if (end == value || *end != '\0') usage("not a number of seconds: " + std::string(value));
+        } else {
+            usage("unknown option " + option);
+        }
+    }
+    return options;
 }
 
 } // namespace
 
 int main(int argc, char **argv) {
-    std::string boot_rom;
-    uint64_t max_cycles = UINT64_MAX;
-    for (int i = 1; i < argc; i++) {
-        const std::string option = argv[i];
-        if (option != "--boot-rom" && option != "--max-cycles") usage("unknown option " + option);
-        if (i + 1 == argc) usage(option + " needs a value");
-        const char *value = argv[++i];
-        if (option == "--boot-rom") {
-            boot_rom = value;
-        } else {
-            char *end = nullptr;
-            max_cycles = strtoull(value, &end, 10);
-            if (end == value || *end != '\0') usage("not a number of cycles: " + std::string(value));
-        }
-    }
+    Options options = parse(argc, argv);
+    if (!options.probe.empty()) return probe(options.probe, kProbeSeconds);
+    const std::string &boot_rom = options.boot_rom;
     if (boot_rom.empty()) usage("no boot ROM: without one the core has nothing to run");
     if (access(boot_rom.c_str(), R_OK) != 0) usage("cannot read the boot ROM " + boot_rom);
+    const bool serves = !options.server.console.empty();
+    if (serves == options.server.control.empty()) usage("--listen and --control go together");
+    if (options.server.linger_seconds > 0 && !serves) usage("--linger is of a server");
+    options.server.description = SOC_DESCRIPTION;
 
-    die_with_parent();
+    std::unique_ptr<Host> host = serves ? make_server(options.server) : make_local_host();
     const std::string plusarg = "+boot_rom=" + boot_rom;
     const char *args[] = {argv[0], plusarg.c_str()};
     VerilatedContext context;
     context.commandArgs(2, args);
 
-    Simulator simulator(&context, max_cycles);
-    print_event("{\"event\": \"ready\", \"pty\": \"" + simulator.console().path() +
-                "\", " SOC_DESCRIPTION "}");
+    const std::string ready = "{\"event\": \"ready\", " + host->address() + ", " SOC_DESCRIPTION "}";
+    Host &opened = *host;
+    Simulator simulator(&context, std::move(host), options.max_cycles);
+    opened.announce(ready);
     return simulator.run();
 }
