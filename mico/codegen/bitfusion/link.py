@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from mico.codegen.bitfusion.isa import RunReg
 from mico.codegen.bitfusion.machine import Machine
@@ -84,10 +85,13 @@ class _Ring:
 
     def fit(self, count: int) -> int:
         """Where *count* entries go next."""
-        start = self.head
-        if not self.wraps and start % self.size + count > self.size:
-            start = -(-start // self.size) * self.size
-        return start
+        return self.behind(self.head, count)
+
+    def behind(self, head: int, count: int) -> int:
+        """Where *count* entries go when the ring is filled up to *head*."""
+        if not self.wraps and head % self.size + count > self.size:
+            return -(-head // self.size) * self.size
+        return head
 
 
 class _Linker:
@@ -119,11 +123,12 @@ class _Linker:
         }
         self.done_waited = -1
         self.loaded: set[Unit] = set()
+        self.weights = sorted((u for u in self.first if u.weights), key=lambda u: self.first[u])
+        self.turn = {unit: turn for turn, unit in enumerate(self.weights)}
 
     def run(self) -> tuple[list[Action], list[Action]]:
         layer = -1
-        weight_units = [u for u in self.first if u.weights]
-        upcoming = deque(sorted(weight_units, key=lambda u: self.first[u]))
+        upcoming = deque(self.weights)
         for number, step in enumerate(self.steps):
             if step.layer != layer:
                 if layer >= 0:
@@ -146,6 +151,7 @@ class _Linker:
         for unit in upcoming:
             if self.steps[self.first[unit]].layer != layer or len(self.rings["weight"].live) > _AHEAD:
                 break
+            self._align(unit)
             if any(self.last[old] >= number for old in self._overwritten(unit)):
                 break
             self._load(unit, number)
@@ -160,12 +166,31 @@ class _Linker:
         start = ring.head if before is None else before.address + unit.distance - before.distance
         return [(ring, start, unit.size)]
 
+    def _align(self, unit: Unit) -> None:
+        """Go on at the start of a ring if, from its head, *unit* and those that are used beside it do not fit: what is
+        left at the ring's end, too little for the next unit, is lost."""
+        for name in ("weight", "param") if unit.weights else ():
+            ring = self.rings[name]
+            first = head = -1
+            for other in islice(self.weights, self.turn[unit], None):
+                count = other.size if name == "weight" else other.params
+                if self.first[other] > self.last[unit]:
+                    break
+                if not count:
+                    continue
+                start = ring.behind(ring.head if first < 0 else head, count)
+                first, head = start if first < 0 else first, start + count
+                if head - first > ring.size:
+                    ring.head = -(-ring.head // ring.size) * ring.size
+                    break
+
     def _overwritten(self, unit: Unit) -> list[Unit]:
         return [
             old for ring, start, count in self._spans(unit) for at, old in ring.live if at < start + count - ring.size
         ]
 
     def _load(self, unit: Unit, number: int) -> None:
+        self._align(unit)
         old = self._overwritten(unit)
         late = [u for u in old if self.last[u] >= self.first[unit]]
         too_large = any(count > ring.size for ring, _, count in self._spans(unit))
