@@ -40,7 +40,15 @@ class ConsoleTarget(Target):
         Longest wait for the device or the console, inferences aside.
     infer_timeout_s
         Longest wait for one ``infer`` command. A device that is known to have died is noticed within *timeout_s*.
+
+    Attributes
+    ----------
+    flash_timeout_s, flash_retries
+        Of :func:`hil.link.flash.flash`.
     """
+
+    flash_timeout_s = 2.0
+    flash_retries = 10
 
     def __init__(self, *, simd: int = 2, timeout_s: float = 20.0, infer_timeout_s: float = 900.0) -> None:
         self.simd = simd
@@ -170,7 +178,15 @@ class ConsoleTarget(Target):
     def _load(self, port: Port, program: Program) -> tuple[Console, dict[str, str]]:
         """Restart the device, send the image, and ask what runs."""
         self._restart(port)
-        report = flash(port, program.image, base=program.load_address, entry=program.entry, watch=self._watch)
+        report = flash(
+            port,
+            program.image,
+            base=program.load_address,
+            entry=program.entry,
+            timeout_s=self.flash_timeout_s,
+            retries=self.flash_retries,
+            watch=self._watch,
+        )
         console = Console(port, timeout_s=self.timeout_s, watch=self._watch)
         console.wait_boot(report.text)
         if report.resent:
