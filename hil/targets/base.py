@@ -138,7 +138,7 @@ class Target(ABC):
     Attributes
     ----------
     name
-        Kind of target.
+        Kind of target, or its name in the lab, for messages.
     simd
         Version of its SIMD unit, SIMD_VERSION in the info block: kernels of that version and below run on it, and plain
         C (0) on anything.
@@ -155,9 +155,14 @@ class Target(ABC):
     def close(self) -> None:
         """Release everything; safe to call twice and in any state."""
 
+    @property
+    def asks(self) -> bool:
+        """Whether :meth:`provenance` must ask the device: true of a board of which nothing is known yet."""
+        return False
+
     @abstractmethod
     def provenance(self, program: Program) -> Provenance:
-        """The key of a measurement of *program* here; needs no open target."""
+        """The key of a measurement of *program* here; needs no open target, but see :attr:`asks`."""
 
     @abstractmethod
     def flash(self, program: Program) -> None:
