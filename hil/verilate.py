@@ -23,7 +23,16 @@ from pathlib import Path
 
 from hil.harness.runner import MAKE_QUIRK, ROOT, read_file_list, verilator_command, verilator_env
 from hil.netlist import FILLINGS, Filling, can_rest, check_netlist
-from hil.soc_compile import GATE_CORE, MAKE_FLAGS, VERILATOR_FLAGS, Inputs, compile_simulator, run_tool, training_rom, waivers
+from hil.soc_compile import (
+    GATE_CORE,
+    MAKE_FLAGS,
+    VERILATOR_FLAGS,
+    Inputs,
+    compile_simulator,
+    run_tool,
+    training_rom,
+    waivers,
+)
 from mico.errors import ToolError, UsageError
 
 __all__ = ["DEFAULT_CLOCK_HZ", "DEFAULT_RAM_BYTES", "SocBuild", "build_soc", "describe_soc", "lint", "vexriscv_netlist"]
@@ -268,7 +277,8 @@ def _build(build: SocBuild, inputs: Inputs, jobs: int) -> None:
             description = {
                 "build_id": build.build_id,
                 "clock_hz": build.clock_hz,
-                **{key: build.parameters[key] for key in ("ram_bytes", "ram_latency", "cpu")},
+                "hardware_hash": build.hardware_hash,
+                **build.parameters,
             }
             executable = compile_simulator(
                 temporary,

@@ -109,10 +109,15 @@ class SocketConsole : public Console {
     bool full() const { return input_.size() >= kMaxInput; }
 
     void discard() override {
-        peer_.close();
-        while (listener_.next().is_open()) continue; // they connected before the reset
-        input_.clear();
         output_.clear();
+        do input_.clear();
+        while (has_input());
+    }
+
+    void hang_up() {
+        peer_.close();
+        while (listener_.next().is_open()) continue; // they had connected before
+        discard();
     }
 
     // Takes what waits at the port: a connection, or bytes of the one there is.
@@ -156,7 +161,7 @@ class SocketConsole : public Console {
 struct Owner {
     Socket socket;
     Lines lines;
-    bool has_asked = false; // a probe only listens
+    bool has_worked = false; // sent more than `ready`, as a probe does
 };
 
 class Server : public Host {
@@ -164,7 +169,7 @@ class Server : public Host {
     explicit Server(const ServerOptions &options)
         : console_(options.console), control_(options.control), linger_(options.linger_seconds),
           owned_until_(wall_seconds()) {
-        greeting_ = "{\"event\": \"ready\", " + address() + ", " + options.description + "}";
+        ready_ = "{\"event\": \"ready\", " + address() + ", " + options.description + "}";
         signal(SIGPIPE, SIG_IGN);
     }
 
@@ -189,7 +194,7 @@ class Server : public Host {
     Listener control_;
     std::vector<Owner> owners_;
     size_t asked_ = 0; // the owner who sent the last command
-    std::string greeting_;
+    std::string ready_;
     double linger_;
     double owned_until_;
     bool abandoned_ = false;
@@ -197,7 +202,7 @@ class Server : public Host {
 
 bool Server::is_owned() const {
     for (const Owner &owner : owners_)
-        if (owner.has_asked) return true;
+        if (owner.has_worked) return true;
     return false;
 }
 
@@ -227,7 +232,6 @@ void Server::serve() {
     for (Socket next = control_.next(); next.is_open(); next = control_.next()) {
         if (owners_.size() >= kMaxOwners) continue;
         owners_.push_back({std::move(next), {}, false});
-        tell(owners_.back(), greeting_);
     }
     for (size_t i = owners_.size(); i-- > 0;) {
         if (owners_[i].socket.is_open()) read_from(owners_[i]);
@@ -244,9 +248,16 @@ void Server::serve() {
 bool Server::next(std::string *line) {
     serve();
     for (asked_ = 0; asked_ < owners_.size(); asked_++) {
-        if (owners_[asked_].lines.next(line)) {
-            owners_[asked_].has_asked = true;
-            return true;
+        Owner &owner = owners_[asked_];
+        while (owner.lines.next(line)) {
+            if (*line == "ready") {
+                tell(owner, ready_);
+                continue;
+            }
+            owner.has_worked = true;
+            if (*line != "hangup") return true;
+            console_.hang_up();
+            tell(owner, "{\"event\": \"hangup\"}");
         }
     }
     return false;
@@ -276,6 +287,7 @@ int probe(const std::string &control, double timeout_seconds) {
     Socket peer(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (connect(peer.fd(), found->ai_addr, found->ai_addrlen) != 0) fail(control);
     freeaddrinfo(found);
+    if (send(peer.fd(), "ready\n", 6, MSG_NOSIGNAL) != 6) fail(control);
     const double deadline = wall_seconds() + timeout_seconds;
     std::string text;
     while (text.find('\n') == std::string::npos) {

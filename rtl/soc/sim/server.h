@@ -1,9 +1,9 @@
 // The simulator as a server: the console on one TCP port, commands and events on a second one.
 //
-// One host at a time has the console; a second connection is closed at once. A reset closes the console's
-// connection: what was under way on it is gone, and what arrives on the next one was sent after the reset.
-// Several may hold the second port; each is greeted with the ready event. Whoever has sent a command there is
-// an owner.
+// One host at a time has the console; a second connection is closed at once. Several may hold the second
+// port. Besides the commands of the simulator it takes `ready`, answered by the ready event, and `hangup`,
+// which closes the console's connection: whatever was under way on it is gone. Whoever has sent another
+// command than `ready` is an owner.
 #pragma once
 
 #include <memory>
@@ -20,5 +20,5 @@ struct ServerOptions {
 
 std::unique_ptr<Host> make_server(const ServerOptions &options);
 
-// Connects to a control port and waits for its greeting: exit code, 0 for a simulator that answers.
+// Asks at a control port for the ready event: exit code, 0 for a simulator that answers.
 int probe(const std::string &control, double timeout_seconds);
