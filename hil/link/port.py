@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import termios
 import time
+from collections.abc import Callable, Iterator
 from types import TracebackType
 
 import serial
 
 from mico.errors import DeviceError, ProtocolTimeout, UsageError
 
-__all__ = ["Port", "open_port"]
+__all__ = ["Port", "open_port", "open_stream", "routed"]
 
 _POLL_S = 0.05
 _WRITE_TIMEOUT_S = 10.0
@@ -95,11 +96,18 @@ def open_port(url: str, baud: int = 115200) -> Port:
     UsageError
         The URL is malformed.
     """
+    if _route is not None:
+        return Port(open_stream(_route(url), baud), url)
+    return Port(open_stream(url, baud), url)
+
+
+def open_stream(url: str, baud: int = 115200) -> serial.SerialBase:
+    """The stream of :func:`open_port` alone, by no other way than *url*."""
     settings = {"baudrate": baud, "timeout": _POLL_S, "write_timeout": _WRITE_TIMEOUT_S}
     if "://" not in url:
         settings["exclusive"] = True
     try:
-        return Port(serial.serial_for_url(url, **settings), url)
+        return serial.serial_for_url(url, **settings)
     except ValueError as error:
         raise UsageError(
             f"not a port: {error}", where=url, cure="for instance /dev/ttyUSB0 or socket://host:port"
@@ -110,3 +118,17 @@ def open_port(url: str, baud: int = 115200) -> Port:
             where=url,
             cure="is the target plugged in or running, is the port free, are you in the group dialout?",
         ) from error
+
+
+_route: Callable[[str], str] | None = None
+
+
+@contextlib.contextmanager
+def routed(route: Callable[[str], str]) -> Iterator[None]:
+    """Within, every port that this process opens is the one that *route* answers for its URL: `hil.faults.proxy`."""
+    global _route
+    before, _route = _route, route
+    try:
+        yield
+    finally:
+        _route = before
