@@ -31,6 +31,7 @@ __all__ = ["MIN_LAPS", "Board", "SerialBoard", "TcpBoard", "median_and_mad"]
 
 MIN_LAPS = 5
 _NUMBERS = ("ram-bytes", "ram-latency", "simd-version")
+_MAX_LINE = 65536
 _NOTHING = ("", "00000000", "ffffffff")  # of a build id: what an unset or absent register reads
 
 
@@ -340,8 +341,8 @@ class TcpBoard(Board):
     address
         ``host:port`` of the console.
     reset
-        A command, or ``host:port`` of a second port: it takes the line ``reset`` and answers
-        ``{"event": "reset"}`` when it is done, as the simulator does (hil/README.md).
+        A command, or ``host:port`` of a second port: it takes the line ``reset``, resets, closes the console's
+        connection or leaves it, and answers ``{"event": "reset"}``, as the simulator does (hil/README.md).
     options
         As :class:`Board`.
     """
@@ -366,27 +367,28 @@ class TcpBoard(Board):
         if self.reset_address is None:
             super()._reset_board()
             return
+        self._opened().close()  # what was under way on that connection is gone with it
         host, _, number = self.reset_address.rpartition(":")
-        answer = b""
+        where = f"{self.name}, {self.reset_address}"
+        events: list[str] = []
         try:
             with socket.create_connection((host.strip("[]"), int(number)), self.reset_timeout_s) as connection:
                 connection.sendall(b"reset\n")
-                while not answer.endswith(b"\n"):
-                    data = connection.recv(4096)
-                    if not data:
-                        break
-                    answer += data
+                with connection.makefile("r", encoding="utf-8", errors="replace") as lines:
+                    while "reset" not in events and (line := lines.readline(_MAX_LINE)):
+                        events.append(_event(line))
         except OSError as error:
             raise DeviceError(
-                f"the reset port does not answer: {error}",
-                where=f"{self.name}, {self.reset_address}",
-                cure="is what serves the board running?",
+                f"the reset port does not answer: {error}", where=where, cure="is what serves the board running?"
             ) from error
-        try:
-            event = json.loads(answer).get("event")
-        except (ValueError, AttributeError):
-            event = None
-        if event != "reset":
-            raise ProtocolError(
-                f"awaited the event 'reset', arrived {answer[-200:]!r}", where=f"{self.name}, {self.reset_address}"
-            )
+        if "reset" not in events:
+            raise ProtocolError(f"awaited the event 'reset', arrived {events[-3:]}", where=where)
+        self._port = self._open_port()
+
+
+def _event(line: str) -> str:
+    """Name of the event in *line*; the line itself where it is none."""
+    try:
+        return str(json.loads(line)["event"])
+    except (ValueError, KeyError, TypeError):
+        return line.strip()
