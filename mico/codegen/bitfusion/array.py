@@ -232,8 +232,17 @@ class ArraySteps:
         machine, geometry = self.machine, self.geometry
         piece = block.pieces[number]
         rows = block.octets * geometry.weight_rows(piece)
-        beats = rows * machine.wbuf_row_beats
-        transfers = [Transfer(Buffer.WBUF, self._stored(block, number), 1, beats)]
+        whole, partial, width = geometry.weight_beats(block, piece)
+        offset = self._stored(block, number)
+        transfers = [Transfer(Buffer.WBUF, offset, 1, whole)] if whole else []
+        if partial:  # columns without a channel keep what they hold: their results are not written
+            count = partial * geometry.weight_rows(piece)
+            transfers.append(
+                Transfer(
+                    Buffer.WBUF, offset + whole * machine.beat, count, width, width * machine.beat, whole,
+                    machine.wbuf_row_beats,
+                )
+            )  # fmt: skip
         last = number == len(block.pieces) - 1
         if last:
             beats = block.octets * 3 * machine.param_row_beats
@@ -250,7 +259,8 @@ class ArraySteps:
                 self.stored[key] = self.constants.add(size, lambda: self._make_params(block))
             else:
                 piece = block.pieces[number]
-                size = block.octets * self.geometry.weight_rows(piece) * machine.wbuf_row_beats * beat
+                whole, partial, width = self.geometry.weight_beats(block, piece)
+                size = (whole + partial * self.geometry.weight_rows(piece) * width) * beat
                 self.stored[key] = self.constants.add(size, lambda: self._make_weights(block, piece))
         return self.stored[key]
 
@@ -284,7 +294,10 @@ class ArraySteps:
                 start = (int(number) * self.mapping.pool_octets + column) * operand.window.stride[1]
                 wide[own, :, start : start + operand.window.kernel[1]] = part[channel[own]]
             flat = wide.reshape(machine.cols, -1)
-            packed.append(pack_weights(flat, form, lanes, subwords, machine).reshape(-1))
+            rows = pack_weights(flat, form, lanes, subwords, machine)
+            if geometry.columns(octet) < machine.cols:
+                rows = rows[:, : geometry.weight_beats(block, piece)[2] * machine.beat]
+            packed.append(rows.reshape(-1))
         return np.concatenate(packed)
 
     def _make_params(self, block: Block) -> NDArray[np.uint8]:

@@ -127,6 +127,8 @@ class Timeline:
     ----------
     loads, runs
         When each action of an engine starts.
+    moved
+        When the memory is done with each action of the load engine.
     marks
         Of each MARK, in order.
     total
@@ -134,6 +136,7 @@ class Timeline:
     """
 
     loads: list[float]
+    moved: list[float]
     runs: list[float]
     marks: list[float]
     total: float
@@ -150,6 +153,7 @@ class _Player:
         self.clock = [timing.start, timing.start]
         self.starts: tuple[list[float], list[float]] = ([], [])
         self.marks: list[float] = []
+        self.moved: list[float] = []
         self.memory = 0.0  # free from then on
         self.array = self.first = self.gather = self.stored = self.accepted = self.written = 0.0
         self.costs: dict[tuple[int, ...], RunCost] = {}
@@ -161,7 +165,7 @@ class _Player:
                 break
         if self.position != [len(queue) for queue in self.queues]:
             raise RuntimeError("the linked program deadlocks")  # a defect of the compiler, not of the model
-        return Timeline(*self.starts, self.marks, max(self.clock))
+        return Timeline(self.starts[0], self.moved, self.starts[1], self.marks, max(self.clock))
 
     def _step(self, engine: int) -> bool:
         """Start the next action of *engine*; False where it has none or waits."""
@@ -187,6 +191,8 @@ class _Player:
             case Signal():
                 self.given[action.semaphore].append(now)
         self.starts[engine].append(now)
+        if engine == 0:
+            self.moved.append(self.memory)
         self.clock[engine] = then
         self.position[engine] += 1
         return True

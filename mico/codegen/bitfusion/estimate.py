@@ -69,14 +69,14 @@ class Estimator:
         geometry, machine = self.geometry, self.geometry.machine
         kinds: dict[tuple[int, int, int], tuple[Block, list[int]]] = {}
         for block in blocks:
-            kind = (block.octets, id(block.pieces), block.first if geometry.unroll > 1 else 0)
+            narrow = geometry.columns(block.first + block.octets - 1) < machine.cols
+            kind = (block.octets, id(block.pieces), block.first if geometry.unroll > 1 else int(narrow))
             kinds.setdefault(kind, (block, [0]))[1][0] += 1
         runs: list[tuple[int, int]] = []
         units: list[tuple[int, int, int]] = []
         size = loads = 0
         written = 0.0
         beat, vector = machine.beat, geometry.vector
-        row_bytes = machine.wbuf_row_beats * machine.beat
         for number, (block, (many,)) in enumerate(kinds.values()):
             for index, piece in enumerate(block.pieces):
                 chunks, reads = geometry.chunks(piece), geometry.reads(piece)
@@ -90,10 +90,12 @@ class Estimator:
                     cycles += busy
                     runs.append((many * busy, many))
                 rows = block.octets * geometry.weight_rows(piece)
+                whole, partial, width = geometry.weight_beats(block, piece)
+                moved = (whole + partial * geometry.weight_rows(piece) * width) * machine.beat
                 params = block.octets * 3 * machine.param_row_beats * machine.beat if last else 0
-                size += many * (rows * row_bytes + params)
+                size += many * (moved + params)
                 if number == 0:
-                    units.append((rows, rows * row_bytes + params, cycles))
+                    units.append((rows, moved + params, cycles))
             loads += many * len(block.pieces)
             for run in geometry.runs(block):
                 outputs = many * self.batch * geometry.out.height * run.groups
@@ -180,7 +182,19 @@ class Estimator:
             first = tiling.first
         start = (first + work.units[0][1]) / t.bytes_per_cycle + t.read_latency + t.gather_latency
         few = 0.5 * runs  # of equals, the one with the fewest runs
-        return ceil(max(compute + stall + runs * t.run_gap, memory, stream + stall) + start + t.drain + few)
+        end = t.read_latency + self._tail(mapping, tiling)
+        busy = max(compute + stall + runs * t.run_gap + start, memory + end, stream + stall + end)
+        return ceil(busy + t.drain + few)
+
+    def _tail(self, mapping: Mapping, tiling: Tiling) -> float:
+        """Cycles of the runs that are left when the last weights or inputs have come."""
+        units = self._work(mapping.blocks).units
+        if mapping.keep_weights and tiling.tiles > 1:
+            return sum(cycles for cycles, _ in self._work(mapping.blocks).runs) / tiling.tiles
+        last = units[-1][2] / tiling.tiles
+        if mapping.order is Order.WEIGHTS and tiling.tiles > 1:
+            return last + sum(cycles for _, _, cycles in units) * (tiling.tiles - 1) / tiling.tiles
+        return last
 
 
 def _ring_round(units: Sequence[tuple[int, float, float]], size: int, latency: float) -> float:

@@ -1,7 +1,8 @@
 """Buffer addresses and semaphores for the steps of a whole program: two lists of actions, one for each engine.
 
 Loads are put in the order of their first use, so that a load never waits for a run that waits for a later load; weights
-of a layer go in front of its inputs as far as they fit, so that they are loaded while the layer before ends.
+of a layer go in front of its inputs as far as they fit, so that they are loaded while the layer before ends: no more of
+them than *ahead* says, because inputs that could be loaded wait behind them.
 Buffers are rings: a unit's place is counted on without end, and it may be loaded when all units that it overwrites
 are freed. Units of a ring are freed in the order in which they are loaded.
 """
@@ -9,8 +10,8 @@ are freed. Units of a ring are freed in the order in which they are loaded.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from mico.codegen.bitfusion.isa import RunReg
@@ -18,10 +19,12 @@ from mico.codegen.bitfusion.machine import Machine
 from mico.codegen.bitfusion.steps import Step, Transfer, Unit
 from mico.errors import CompileError
 
-__all__ = ["Action", "Ending", "Fence", "LoadAction", "Mark", "RunAction", "Signal", "Wait", "link"]
+__all__ = ["Action", "Ending", "Fence", "Linked", "LoadAction", "Mark", "RunAction", "Signal", "Wait", "link"]
 
 INPUT_READY, INPUT_FREE, WEIGHT_READY, WEIGHT_FREE, LAYER_DONE = range(5)
 _AHEAD = 100  # units of a ring that may be loaded or freed ahead: semaphores count to 255
+_LEAST_AHEAD = 16  # beats of a part of a load that are worth an instruction
+_EVERYTHING = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,15 @@ Action = Wait | Signal | Fence | Mark | LoadAction | RunAction
 
 
 @dataclass(frozen=True)
+class Linked:
+    """Actions of both engines; *hoisted*: for each layer, which loads are its weights in front of its first inputs."""
+
+    loads: list[Action]
+    runs: list[Action]
+    hoisted: dict[int, slice]
+
+
+@dataclass(frozen=True)
 class Ending:
     """What follows the last run of a layer: the id of a MARK, whether loads wait for it."""
 
@@ -96,9 +108,16 @@ class _Ring:
 
 class _Linker:
     def __init__(
-        self, steps: Sequence[Step], endings: Sequence[Ending], names: Sequence[str], machine: Machine
+        self,
+        steps: Sequence[Step],
+        endings: Sequence[Ending],
+        names: Sequence[str],
+        machine: Machine,
+        ahead: Mapping[int, int],
     ) -> None:
         self.steps, self.endings, self.names, self.machine = steps, endings, names, machine
+        self.ahead, self.hoisted = ahead, dict[int, slice]()
+        self.rest: dict[Unit, list[Action]] = {}
         self.loads: list[Action] = []
         self.runs: list[Action] = []
         self.first: dict[Unit, int] = {}
@@ -126,7 +145,7 @@ class _Linker:
         self.weights = sorted((u for u in self.first if u.weights), key=lambda u: self.first[u])
         self.turn = {unit: turn for turn, unit in enumerate(self.weights)}
 
-    def run(self) -> tuple[list[Action], list[Action]]:
+    def run(self) -> Linked:
         layer = -1
         upcoming = deque(self.weights)
         for number, step in enumerate(self.steps):
@@ -134,18 +153,28 @@ class _Linker:
                 if layer >= 0:
                     self._end(layer, step.layer)
                 layer = step.layer
+                start = len(self.loads)
                 self._hoist(number, layer, upcoming)
+                self.hoisted[layer] = slice(start, len(self.loads))
+                if layer in self.ahead:
+                    self._load_inputs(number)
             if step.weights is not None and step.weights not in self.loaded:
                 self._load(step.weights, number)
-            for unit in step.inputs:
-                if unit not in self.loaded:
-                    self._load(unit, number)
+            if step.weights is not None:
+                self.loads += self.rest.pop(step.weights, [])
+            self._load_inputs(number)
             self._run(number, step)
         self._end(layer, None)
-        return self.loads, self.runs
+        return Linked(self.loads, self.runs, self.hoisted)
+
+    def _load_inputs(self, number: int) -> None:
+        for unit in self.steps[number].inputs:
+            if unit not in self.loaded:
+                self._load(unit, number)
 
     def _hoist(self, number: int, layer: int, upcoming: deque[Unit]) -> None:
-        """Weights of *layer* that only overwrite what earlier layers are done with."""
+        """Weights of *layer* that only overwrite what earlier layers are done with; as much of them as may go ahead."""
+        room = self.ahead.get(layer, _EVERYTHING)
         while upcoming and self.first[upcoming[0]] < number:
             upcoming.popleft()
         for unit in upcoming:
@@ -154,7 +183,13 @@ class _Linker:
             self._align(unit)
             if any(self.last[old] >= number for old in self._overwritten(unit)):
                 break
-            self._load(unit, number)
+            beats = sum(transfer.size for transfer in unit.transfers)
+            if min(beats, room) < _LEAST_AHEAD and beats > room:
+                break
+            self._load(unit, number, room)
+            room -= beats
+            if room <= 0:
+                break
 
     def _spans(self, unit: Unit) -> list[tuple[_Ring, int, int]]:
         """(ring, start, entries) of the places that *unit* takes next."""
@@ -189,7 +224,8 @@ class _Linker:
             old for ring, start, count in self._spans(unit) for at, old in ring.live if at < start + count - ring.size
         ]
 
-    def _load(self, unit: Unit, number: int) -> None:
+    def _load(self, unit: Unit, number: int, room: int = _EVERYTHING) -> None:
+        """Load *unit*; what exceeds *room* beats is kept for later."""
         self._align(unit)
         old = self._overwritten(unit)
         late = [u for u in old if self.last[u] >= self.first[unit]]
@@ -217,9 +253,19 @@ class _Linker:
             ring.live.append((start, unit))
             while ring.live and self.ordinal[ring.live[0][1]] <= self.waited[unit.weights]:
                 ring.live.popleft()
+        machine = self.machine
         for index, transfer in enumerate(unit.transfers):
             signal = ready if index == len(unit.transfers) - 1 else None
-            self.loads.append(LoadAction(transfer, self._destination(unit, transfer), signal))
+            action = LoadAction(transfer, self._destination(unit, transfer), signal)
+            if transfer.size <= room:
+                self.loads.append(action)
+            elif room >= _LEAST_AHEAD and transfer.rows == 1:
+                first, second = _halves(action, room, machine.beat)
+                self.loads.append(first)
+                self.rest[unit] = [second]
+            else:
+                self.rest.setdefault(unit, []).append(action)
+            room = max(0, room - transfer.size)
         self.loaded.add(unit)
 
     def _destination(self, unit: Unit, transfer: Transfer) -> int:
@@ -227,7 +273,7 @@ class _Linker:
         if not unit.weights:
             return (unit.address + transfer.at) % self.rings["input"].size
         if transfer.buffer.name == "WBUF":
-            return unit.address % machine.wbuf_rows * machine.wbuf_row_beats
+            return unit.address % machine.wbuf_rows * machine.wbuf_row_beats + transfer.at
         return unit.param % machine.param_depth * 3 * machine.param_row_beats
 
     def _run(self, number: int, step: Step) -> None:
@@ -263,19 +309,35 @@ class _Linker:
                 self.runs.append(Mark(ending.mark))
 
 
+def _halves(load: LoadAction, beats: int, beat: int) -> tuple[LoadAction, LoadAction]:
+    """*load*, of one row, in two: *beats*, then the rest."""
+    transfer = load.transfer
+    rest = replace(transfer, offset=transfer.offset + beats * beat, beats=transfer.beats - beats)
+    return (
+        LoadAction(replace(transfer, beats=beats), load.destination, None),
+        LoadAction(rest, load.destination + beats, load.signal),
+    )
+
+
 def link(
-    steps: Sequence[Step], endings: Sequence[Ending], names: Sequence[str], machine: Machine
-) -> tuple[list[Action], list[Action]]:
+    steps: Sequence[Step],
+    endings: Sequence[Ending],
+    names: Sequence[str],
+    machine: Machine,
+    ahead: Mapping[int, int] | None = None,
+) -> Linked:
     """Actions of the load engine and of the exec engine.
 
     Parameters
     ----------
     endings, names
         For each layer.
+    ahead
+        Most beats of weights that are loaded in front of the first inputs, for some layers.
 
     Raises
     ------
     CompileError
         Units that are needed at the same time do not fit a buffer; names the layer.
     """
-    return _Linker(steps, endings, names, machine).run()
+    return _Linker(steps, endings, names, machine, ahead or {}).run()

@@ -159,6 +159,19 @@ class Geometry:
         """WBUF rows of an octet."""
         return -(-self.chunks(piece) // self.subwords[piece.operand])
 
+    def columns(self, octet: int) -> int:
+        """Columns that have a channel: fewer than M in a last octet."""
+        elements = self.unroll * self.out.elements
+        return min(self.machine.cols, elements - octet // self.pool_octets * self.machine.cols)
+
+    def weight_beats(self, block: Block, piece: Piece) -> tuple[int, int, int]:
+        """Beats of whole octets' weights; octets behind them of which not all columns have a channel, and the beats of
+        one of their rows."""
+        full = next((i for i in range(block.octets) if self.columns(block.first + i) < self.machine.cols), block.octets)
+        last = 4 * self.machine.rows * self.columns(block.first + block.octets - 1)
+        whole = full * self.weight_rows(piece) * self.machine.wbuf_row_beats
+        return whole, block.octets - full, -(-last // self.machine.beat)
+
     def reads(self, piece: Piece) -> int:
         """Lines of IBUF that a patch takes."""
         count, size = self.segments(piece)

@@ -31,6 +31,11 @@ class Transfer:
     at: int = 0
     dstride: int = 0
 
+    @property
+    def size(self) -> int:
+        """Beats in all."""
+        return self.rows * self.beats
+
 
 @dataclass(eq=False)
 class Unit:
