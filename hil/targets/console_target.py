@@ -178,6 +178,7 @@ class ConsoleTarget(Target):
     def _load(self, port: Port, program: Program) -> tuple[Console, dict[str, str]]:
         """Restart the device, send the image, and ask what runs."""
         self._restart(port)
+        port = self._opened()  # a restart may have opened another
         report = flash(
             port,
             program.image,
