@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 packages=(g++ make perl gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf)
+extras=(postgresql) # for tests that skip without it: installed where that asks for nothing
 python=${MICO_PYTHON:-python3}
 venv=.venv
 
@@ -26,6 +27,11 @@ else
     missing=()
     for package in "${packages[@]}"; do have "$package" || missing+=("$package"); done
     if ! "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then missing+=(python3 python3-venv); fi
+    lacking=()
+    for package in "${extras[@]}"; do have "$package" || lacking+=("$package"); done
+    if ((${#lacking[@]})) && { [ "$(id -u)" = 0 ] || { command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; }; }; then
+        missing+=("${lacking[@]}")
+    fi
     if ((${#missing[@]})); then
         install="apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
         as_root=""

@@ -1,4 +1,8 @@
-"""The database under the store: connections, durability, schema, and errors that name their cure."""
+"""The database under the store: opening it, its transactions, and errors that name their cure.
+
+Writers of both databases come one after another: what a transaction has read is still so when it writes. SQLite has one
+lock of a file anyway; in PostgreSQL every writer takes the same advisory lock.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event, insert, inspect
+from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, inspect, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -19,43 +23,44 @@ from mico.errors import StoreError
 __all__ = ["Database"]
 
 BUSY_TIMEOUT_S = 30.0
+_WRITERS = 0x6D69636F  # number of the advisory lock
+
+# A server that is gone is noticed within half a minute, also where nothing says so.
+_NETWORK = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25000,
+}
 
 
 class Database:
-    """Opens a database, makes its tables if there are none, and checks it.
+    """Opens a database, makes its tables if there are none, takes older ones to this version, and checks it.
 
-    SQLite runs with a write-ahead log, and a commit is on the disk when it returns.
+    A commit is on the disk when it returns: SQLite runs with a write-ahead log that is synced, PostgreSQL with
+    ``synchronous_commit``.
 
     Parameters
     ----------
     where
-        Path of an SQLite file, made with its folder if absent, or a database URL.
+        Path of an SQLite file, made with its folder if absent, or the URL of a database:
+        ``postgresql://user@host/name``, ``postgresql:///name?host=/folder/of/socket``, ``sqlite:///...``.
+
+    Attributes
+    ----------
+    where
+        As it was given; errors show it without a password.
 
     Raises
     ------
     StoreError
-        Not a database, damaged, locked, read-only, full, or written by another version.
+        Not a database, damaged, locked, read-only, full, out of reach, or written by a later version.
     """
 
     def __init__(self, where: str | os.PathLike[str]) -> None:
-        text = os.fspath(where)
-        self.where = text
-        if "://" in text:
-            url = text
-        else:
-            path = Path(text).absolute()
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise StoreError(f"cannot make the store's folder: {error}", where=text) from error
-            url = f"sqlite:///{path}"
-        try:
-            self._engine = create_engine(url, poolclass=NullPool)
-        except (SQLAlchemyError, ImportError) as error:
-            raise StoreError(f"cannot open: {error}", where=text, cure="expected a path or a database URL") from error
-        if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _configure_sqlite)
-            event.listen(self._engine, "begin", _begin_sqlite)
+        self.where = os.fspath(where)
+        self._shown, self._engine = _open(self.where)
         self._prepare()
 
     @contextmanager
@@ -73,35 +78,97 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            what = str(error.orig)
-            raise StoreError(what, where=self.where, cure=_cure(what)) from error
+            what = " ".join(str(error.orig).split())
+            raise StoreError(what, where=self._shown, cure=_cure(what)) from error
 
     def _prepare(self) -> None:
         with self._read() as connection:
             if self._engine.dialect.name == "sqlite":
                 verdict = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
                 if verdict != "ok":
-                    raise StoreError(f"damaged: {verdict}", where=self.where, cure=_cure("malformed"))
+                    raise StoreError(f"damaged: {verdict}", where=self._shown, cure=_cure("malformed"))
             tables = set(inspect(connection).get_table_names())
-            version = migrations.version(connection) if "meta" in tables else None
+            version = self._version(connection) if "meta" in tables else None
+        ours = set(t.metadata.tables)
         if version is None:
-            with self._write() as connection:
-                if not inspect(connection).has_table("meta"):  # nobody was faster
-                    t.metadata.create_all(connection)
-                    connection.execute(insert(t.meta).values(name="schema", value=str(t.SCHEMA_VERSION)))
+            self._create()
         elif version > t.SCHEMA_VERSION:
             raise StoreError(
                 f"schema version {version}, this program reads up to {t.SCHEMA_VERSION}",
-                where=self.where,
+                where=self._shown,
                 cure="update this program, or give another --store",
             )
         elif version < t.SCHEMA_VERSION:
             for step in range(version + 1, t.SCHEMA_VERSION + 1):
                 with self._write() as connection:
                     migrations.migrate(connection, step)
-        elif not tables.issuperset(t.metadata.tables):  # one that came later, within the version
+        elif not tables.issuperset(ours):  # one that came later, within the version
             with self._write() as connection:
                 t.metadata.create_all(connection)
+
+    def _create(self) -> None:
+        with self._write() as connection:
+            tables = set(inspect(connection).get_table_names())
+            if "meta" in tables and self._version(connection) is not None:
+                return  # somebody was faster
+            strange = sorted(tables & set(t.metadata.tables))
+            if strange:
+                raise StoreError(
+                    f"has a table {strange[0]!r} already, but is not a store",
+                    where=self._shown,
+                    cure="it belongs to some other program: give another --store",
+                )
+            t.metadata.create_all(connection)
+            connection.execute(insert(t.meta).values(name="schema", value=str(t.SCHEMA_VERSION)))
+
+    def _version(self, connection: Connection) -> int | None:
+        """None where the table ``meta`` is not ours, or says nothing."""
+        if not {"name", "value"} <= {column["name"] for column in inspect(connection).get_columns("meta")}:
+            return None
+        text = migrations.version(connection)
+        if text is not None and not text.isdecimal():
+            raise StoreError(f"schema version {text!r} is no number", where=self._shown, cure=_cure("malformed"))
+        return None if text is None else int(text)
+
+
+def _open(where: str) -> tuple[str, Engine]:
+    """What to call it in messages, and the engine."""
+    if "://" not in where:
+        path = Path(where).absolute()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot make the store's folder: {error}", where=where) from error
+        engine = create_engine(URL.create("sqlite", database=str(path)), poolclass=NullPool)
+        shown = where
+    else:
+        try:
+            url = make_url(where)
+            if url.drivername in ("postgres", "postgresql"):
+                url = url.set(drivername="postgresql+psycopg")
+            missing = {name: value for name, value in _NETWORK.items() if name not in url.query}
+            arguments = missing if url.get_backend_name() == "postgresql" else {}
+            engine = create_engine(url, poolclass=NullPool, connect_args=arguments)
+        except (SQLAlchemyError, ImportError, ValueError) as error:
+            cure = "expected a path or a database URL, for instance postgresql://user@host/name"
+            raise StoreError(f"cannot open: {error}", where=_masked(where), cure=cure) from error
+        shown = _masked(where)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    elif engine.dialect.name == "postgresql":
+        event.listen(engine, "begin", _begin_postgresql)
+    else:
+        raise StoreError(f"{engine.dialect.name} is not supported", where=shown, cure="SQLite or PostgreSQL")
+    return shown, engine
+
+
+def _masked(url: str) -> str:
+    """The URL without its password."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except (SQLAlchemyError, ValueError):
+        return url.partition("://")[0] + "://..."
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:
@@ -118,16 +185,39 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
 
 
+def _begin_postgresql(connection: Connection) -> None:
+    if connection.get_execution_options().get("mico_read"):
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        return
+    connection.exec_driver_sql(
+        f"SET LOCAL lock_timeout = {int(BUSY_TIMEOUT_S * 1000)};"
+        " SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';"
+        f" SELECT pg_advisory_xact_lock({_WRITERS})"
+    )
+
+
+_CURES = (
+    # SQLite
+    ("database is locked", "another program holds the file: close it and try again"),
+    ("readonly", "make the file and its folder writable, or give another --store"),
+    ("unable to open", "the folder must exist and be writable, or give another --store"),
+    ("disk is full", "free some space; what was reported before is safe"),
+    ("disk I/O", "check the disk and its free space; what was reported before is safe if the file can be read"),
+    ("not a database", "it is some other file: give another --store"),
+    ("malformed", "move the file away, or try `sqlite3 FILE .recover`"),
+    # PostgreSQL
+    ("lock timeout", "another program has been writing for long: wait for it, or end it"),
+    ("No space left", "free some space on the server; what was reported before is safe"),
+    ("read-only transaction", "the server takes no writes: use its primary"),
+    ("permission denied", "grant the user of the URL CREATE on the schema and its own tables"),
+    ("does not exist", "create the role and the database, or correct the URL"),
+    ("password", "give the password in the URL, PGPASSWORD or ~/.pgpass"),
+    ("shutting down", "start the server; what was reported before is safe"),
+    ("starting up", "wait until the server has started, then try again"),
+    ("terminat", "start the server, then run again: it goes on; what was reported before is safe"),
+    ("connection", "is the server running, and is the URL right? What was reported before is safe"),
+)
+
+
 def _cure(message: str) -> str:
-    for part, cure in (
-        ("locked", "another program holds the file: close it and try again"),
-        ("readonly", "make the file and its folder writable, or give another --store"),
-        ("unable to open", "the folder must exist and be writable, or give another --store"),
-        ("disk is full", "free some space; what was reported before is safe"),
-        ("disk I/O", "check the disk; what was reported before is safe if the file can be read"),
-        ("not a database", "it is some other file: give another --store"),
-        ("malformed", "move the file away, or try `sqlite3 FILE .recover`"),
-    ):
-        if part in message:
-            return cure
-    return ""
+    return next((cure for part, cure in _CURES if part in message), "")

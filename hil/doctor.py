@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -37,8 +38,11 @@ def _first_version(text: str) -> str:
     return found.group(0) if found else (text.splitlines() or ["unknown"])[0][:40]
 
 
-def _program(name: str, needed_for: str, cure: str, *, required: bool = True, argument: str = "--version") -> Check:
-    path = shutil.which(name)
+def _program(
+    program: str, needed_for: str, cure: str, *, required: bool = True, argument: str = "--version", name: str = ""
+) -> Check:
+    """Of the *program* by this name or at this path; called *name* in the table."""
+    path, name = shutil.which(program), name or program
     if path is None:
         return Check(name, needed_for, None, "", cure, required)
     try:
@@ -80,6 +84,14 @@ def _picolibc() -> Check:
     return Check("picolibc", need, version, specs, cure)
 
 
+def _postgres() -> Check:
+    """Debian keeps the server's programs off the PATH."""
+    folders = [str(folder) for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+    path = shutil.which("postgres") or shutil.which("postgres", path=os.pathsep.join(folders))
+    cure = _APT.format("postgresql")
+    return _program(path or "postgres", "tests of stores in PostgreSQL", cure, required=False, name="postgres")
+
+
 def checks() -> list[Check]:
     """All checks, in the order of the table."""
     python = Check("python", "everything", sys.version.split()[0], sys.executable, "install Python 3.11 or later")
@@ -102,6 +114,8 @@ def checks() -> list[Check]:
         _package("pyserial", "consoles of targets", module="serial"),
         _package("docker", "container targets"),
         _package("SQLAlchemy", "store of measurements", module="sqlalchemy"),
+        _package("psycopg", "stores in PostgreSQL"),
+        _package("pyarrow", "export of measurements as Parquet"),
         _package("matplotlib", "plots"),
         _package("safetensors", "cached weights"),
         _package("typer", "command line"),
@@ -111,6 +125,7 @@ def checks() -> list[Check]:
         _package("mypy", "make lint", required=False),
         _package("ruff", "make lint", required=False),
         _package("clang-format", "make lint", module="clang_format", required=False),
+        _postgres(),
         _program("docker", "container targets", _APT.format("docker.io"), required=False),
     ]
 

@@ -13,10 +13,10 @@ from sqlalchemy import Connection
 __all__ = ["migrate", "version"]
 
 
-def version(connection: Connection) -> int | None:
+def version(connection: Connection) -> str | None:
     """The version of the database, which has a table ``meta``; None where that says nothing."""
     value = connection.exec_driver_sql("SELECT value FROM meta WHERE name = 'schema'").scalar()
-    return None if value is None else int(value)
+    return None if value is None else str(value)
 
 
 def migrate(connection: Connection, step: int) -> None:
@@ -25,7 +25,7 @@ def migrate(connection: Connection, step: int) -> None:
     *connection* is in a transaction that keeps other writers out. An error leaves the database as it was.
     """
     present = version(connection)
-    if present is not None and present < step:
+    if present is not None and int(present) < step:
         _STEPS[step](connection)
         connection.exec_driver_sql(f"UPDATE meta SET value = '{step}' WHERE name = 'schema'")
 

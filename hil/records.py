@@ -20,7 +20,7 @@ from mico.errors import (
     ToolError,
 )
 
-__all__ = ["Evaluation", "Measurement", "check_run", "status_of"]
+__all__ = ["Evaluation", "Measurement", "check_run", "clean", "status_of"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,11 @@ def status_of(error: MicoError) -> str:
         (ToolError, "build"),
     )
     return next((name for kind, name in table if isinstance(error, kind)), "failed")
+
+
+def clean(text: str | None) -> str | None:
+    """*text* as every database takes it: NUL and halves of surrogates, which come off broken lines, are spelled out."""
+    return None if text is None else text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def check_run(run: Run, expected: NDArray[np.int32] | None) -> None:

@@ -6,6 +6,8 @@ Exit codes: 0 ok; 1 a test or measurement failed; 2 usage; 3 device unavailable 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 __all__ = [
     "CompileError",
     "DeviceError",
@@ -74,9 +76,19 @@ class StoreError(MicoError):
 
 
 class MeasurementError(MicoError):
-    """A run finished with a wrong or unusable result."""
+    """A run finished with a wrong or unusable result.
+
+    Parameters
+    ----------
+    samples
+        The raw laps in cycles, where there were any: they are kept with the attempt, to be looked at and never used.
+    """
 
     exit_code = 1
+
+    def __init__(self, what: str, *, where: str = "", cure: str = "", samples: Sequence[int] = ()) -> None:
+        super().__init__(what, where=where, cure=cure)
+        self.samples = tuple(samples)
 
 
 class DeviceError(MicoError):
