@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PY    := .venv/bin/python
 JOBS  ?= $(shell nproc)
 
-.PHONY: help setup demo test test-all lint format clean doctor test-isa
+.PHONY: help setup images demo test test-all lint format clean doctor test-isa
 help:
 	@echo "make demo      the whole loop on a simulated RISC-V SoC; results in build/demo"
 	@echo "make test      all tests but the slow ones"
@@ -12,6 +12,7 @@ help:
 	@echo "make lint      ruff, mypy, verilator --lint-only, clang-format"
 	@echo "make format    ruff format and clang-format, in place"
 	@echo "make bench-X   one benchmark of tests/bench; writes build/bench/X.json"
+	@echo "make images    container images, on the engine that runs here; IMAGES=soc for one"
 	@echo "make doctor    what is installed, and what is missing with its cure"
 	@echo "make clean     removes build/ (trained weights and the store of measurements included)"
 
@@ -23,6 +24,9 @@ demo: setup
 
 doctor: setup
 	@.venv/bin/mico doctor
+
+images: setup
+	@.venv/bin/mico images build $(IMAGES)
 
 test: setup
 	$(PY) -m pytest -n $(JOBS) --dist worksteal -m "not slow" $(PYTEST_ARGS)
