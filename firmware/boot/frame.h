@@ -16,6 +16,7 @@ enum frame_type {
     FRAME_DATA = 'D',
     FRAME_END = 'E',
     FRAME_ABORT = 'X',
+    FRAME_BAUD = 'B',
     FRAME_ACK = 'A',
     FRAME_NAK = 'N'
 };

@@ -99,6 +99,18 @@ static void sequenced(struct loader *loader) {
     ack(loader);
 }
 
+static void baud(struct loader *loader) {
+    const struct frame_reader *frame = &loader->reader;
+    uint8_t payload[4];
+    uint32_t accepted = 0;
+    if (loader->accept_baud && frame->length == 4) {
+        accepted = loader->accept_baud(loader->context, read_u32(frame->payload));
+    }
+    write_u32(payload, accepted);
+    answer(loader, FRAME_ACK, frame->sequence, payload, sizeof payload);
+    if (accepted) loader->set_baud(loader->context, accepted);
+}
+
 static void push(struct loader *loader, uint8_t byte) {
     switch (frame_reader_push(&loader->reader, byte)) {
     case FRAME_NOTHING:
@@ -115,6 +127,9 @@ static void push(struct loader *loader, uint8_t byte) {
     switch (loader->reader.type) {
     case FRAME_HELLO:
         hello(loader);
+        return;
+    case FRAME_BAUD:
+        baud(loader);
         return;
     case FRAME_DATA:
     case FRAME_END:

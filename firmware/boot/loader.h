@@ -15,6 +15,9 @@ struct loader {
     uint32_t ram_bytes; // what an image may use
     void (*send)(void *context, const uint8_t *data, uint32_t size);
     void (*receive)(void *context, uint8_t *data, uint32_t size); // waits for `size` bytes
+    // Both null: the line's rate cannot be changed.
+    uint32_t (*accept_baud)(void *context, uint32_t wanted); // wanted, or 0 to keep the present rate
+    void (*set_baud)(void *context, uint32_t baud);          // after all that was sent has left
     void *context;
     // State.
     struct frame_reader reader;

@@ -159,6 +159,8 @@ int receive_frames(uint8_t *memory, uint32_t base, uint32_t bytes, uint32_t expe
     loader->ram_bytes = bytes;
     loader->send = send_bytes;
     loader->receive = receive_bytes;
+    loader->accept_baud = NULL;
+    loader->set_baud = NULL;
     loader_init(loader);
     put_expecting(expected);
     loader_run(loader);

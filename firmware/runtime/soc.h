@@ -24,6 +24,7 @@
 
 #define UART_RX_READY (1u << 0)
 #define UART_TX_READY (1u << 1)
+#define UART_TX_IDLE  (1u << 4)
 
 #define TIMER_CYCLES_LO SOC_REG(0xF0002000u)
 #define TIMER_CYCLES_HI SOC_REG(0xF0002004u) // latched by reading CYCLES_LO

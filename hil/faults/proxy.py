@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import select
 import termios
 import threading
@@ -24,6 +25,7 @@ __all__ = ["Proxy", "proxied"]
 
 _IDLE_S = 0.01
 _CHUNK = 512
+_RATES = {getattr(termios, name): int(name[1:]) for name in dir(termios) if re.fullmatch(r"B[1-9]\d*", name)}
 _FAULTS = (serial.SerialException, OSError, termios.error, TypeError)
 
 
@@ -38,6 +40,9 @@ class _Direction:
         self._due = 0.0
         self._queue: deque[tuple[float, int]] = deque()
         self.passed = 0
+
+    def set_rate(self, baud: int) -> None:
+        self._byte_s = 10.0 / baud if baud else 0.0
 
     def put(self, data: bytes, now: float) -> None:
         noise, rng = self._noise, self._rng
@@ -95,6 +100,10 @@ class Proxy:
         seconds from the proxy's thread. UsageError where the script has one that is missing here.
     baud
         Limits both directions to this rate, 10 bits a byte; 0: no limit.
+    notices
+        A pipe on which the device says ``AFTER BAUD`` in a line each time it changes its rate, *after* so many bytes
+        that it has sent. The line then has the device's rate, *baud* at first, and while the host has set its port to
+        another, what arrives on either side is garbage.
     """
 
     def __init__(
@@ -103,7 +112,12 @@ class Proxy:
         script: Script,
         actions: Mapping[str, Callable[[float], None]] | None = None,
         baud: int = 0,
+        notices: int = -1,
     ) -> None:
+        self._baud = baud
+        self._notices = notices
+        self._pending_notices = b""
+        self._changes: deque[tuple[int, int]] = deque()
         self._actions = dict(actions or {})
         missing = {event.kind for event in script.events} - {"garbage", "cut", "disconnect", *self._actions}
         if missing:
@@ -146,17 +160,21 @@ class Proxy:
             sources.append(self._master)
         if not self._to_host.full:
             sources.append(self._device.fileno())
+        if self._notices >= 0:
+            sources.append(self._notices)
         wait_s = min(self._to_device.wait_s(now), self._to_host.wait_s(now), _IDLE_S)
         ready = select.select(sources, [], [], wait_s)[0]
         now = time.monotonic()
+        if self._notices in ready:
+            self._read_notices()
         if self._master in ready:
             with contextlib.suppress(BlockingIOError):
-                self._to_device.put(os.read(self._master, 4096), now)
+                self._to_device.put(self._heard(os.read(self._master, 4096)), now)
         if self._device.fileno() in ready:
             data = self._device.read(4096)
             if not data:
                 return False
-            self._to_host.put(data, now)
+            self._from_device(data, now)
         while self._events and self.passed >= self._events[0].after:
             event = self._events.popleft()
             if event.kind == "disconnect":
@@ -175,6 +193,37 @@ class Proxy:
         if to_host:
             self._put(self._to_host, self._master, to_host)
         return True
+
+    def _read_notices(self) -> None:
+        data = os.read(self._notices, 4096)
+        if not data:
+            self._notices = -1
+        *lines, self._pending_notices = (self._pending_notices + data).split(b"\n")
+        for line in lines:
+            after, baud = line.split()
+            self._changes.append((int(after), int(baud)))
+        self._change_rate()
+
+    def _change_rate(self) -> None:
+        while self._changes and self._to_host.passed >= self._changes[0][0]:
+            self._baud = self._changes.popleft()[1]
+            self._to_device.set_rate(self._baud)
+            self._to_host.set_rate(self._baud)
+
+    def _from_device(self, data: bytes, now: float) -> None:
+        while self._changes and self._changes[0][0] < self._to_host.passed + len(data):
+            old = self._changes[0][0] - self._to_host.passed  # sent at the rate before
+            self._to_host.put(self._heard(data[:old]), now)
+            data = data[old:]
+            self._change_rate()
+        self._to_host.put(self._heard(data), now)
+        self._change_rate()
+
+    def _heard(self, data: bytes) -> bytes:
+        """What the other side reads: garbage, where the two have set different rates."""
+        if self._notices < 0 or _RATES[termios.tcgetattr(self._master)[4]] == self._baud:
+            return data
+        return self._rng.randbytes(len(data))
 
     @staticmethod
     def _put(direction: _Direction, descriptor: int, data: bytes) -> None:

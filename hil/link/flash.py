@@ -19,6 +19,8 @@ from mico.errors import FlashError, ProtocolError, ProtocolTimeout
 __all__ = ["FlashReport", "flash"]
 
 _CRC_BYTES_PER_S = 50_000  # the slowest device's CRC-32 of the image, by far
+_DEFAULT_BAUD = 115_200  # of the boot loader after a reset, and of every program
+_FAST_TRIALS = 2  # of a higher rate, before the image goes at the default one
 _FLUSH = bytes(MAX_PAYLOAD + OVERHEAD)  # completes whatever frame the device still waits for
 
 
@@ -36,6 +38,8 @@ class FlashReport:
         Wall-clock time.
     text
         What the device sent behind the last frame: the beginning of the program's own lines.
+    baud
+        Rate at which the data went; 0: that of the port, which was not changed.
     """
 
     size: int
@@ -43,6 +47,7 @@ class FlashReport:
     resent: int
     seconds: float
     text: bytes
+    baud: int = 0
 
 
 class _RestartError(Exception):
@@ -57,6 +62,7 @@ def flash(
     entry: int,
     timeout_s: float = 2.0,
     retries: int = 10,
+    baud: int | None = None,
     started: bytes = b"m-timestamp-mode",
     watch: Callable[[], None] | None = None,
 ) -> FlashReport:
@@ -68,6 +74,9 @@ def flash(
         Longest wait for an answer before frames are sent again.
     retries
         How many times in a row a step may fail.
+    baud
+        Rate to propose for the data; the port must be at 115,200, and is so again afterwards. Where the device keeps
+        its rate, or cannot be heard at the new one, the data goes at 115,200. Default: the rate stays.
     started
         Text that only a started program sends: stands in for an acknowledgement of END that was lost.
     watch
@@ -84,14 +93,23 @@ def flash(
         raise FlashError("the image is empty", where=port.url)
     start = time.monotonic()
     sender = _Sender(port, timeout_s, retries, watch)
+    fast_trials = _FAST_TRIALS if baud not in (None, _DEFAULT_BAUD) and port.has_baud else 0
+    used = 0
     for attempt in range(retries + 1):
         try:
             sender.hello(attempt, base, len(image))
+            if baud is not None and attempt < fast_trials and sender.speed_up(baud):
+                sender.hello(attempt + 128, base, len(image))
+            used = sender.fast
             sender.data(image, base)
+            if sender.fast:
+                sender.slow_down()
             sender.end(image, base, entry, started)
             break
         except _RestartError as lost:
             problem = str(lost)
+        finally:
+            sender.back_to_default()
     else:
         raise FlashError(
             f"the image did not arrive whole in {retries + 1} attempts: {problem}",
@@ -100,7 +118,7 @@ def flash(
         )
     frames = -(-len(image) // MAX_PAYLOAD)
     text = bytes(sender.reader.text[sender.text_mark :]) + sender.reader.rest()
-    return FlashReport(len(image), frames, sender.sent - frames, time.monotonic() - start, text)
+    return FlashReport(len(image), frames, sender.sent - frames, time.monotonic() - start, text, used)
 
 
 class _Sender:
@@ -115,11 +133,15 @@ class _Sender:
         self.first_sequence = 0
         self.sent = 0
         self.text_mark = 0
+        self.fast = 0  # the rate agreed upon, while it is in use
+        self._proposals = 0
 
     def hello(self, attempt: int, base: int, length: int) -> None:
         """Agree on the sequence; learn window and RAM. Each HELLO has another sequence: no old answer fits it."""
         for trial in range(self.retries + 1):
-            if trial or attempt:
+            if trial == _FAST_TRIALS and self.fast:
+                raise _RestartError(f"nothing is heard at {self.fast} baud")
+            if trial or attempt not in (0, 128):
                 self.port.write(_FLUSH)
                 self.sent += 1
             sequence = (37 * attempt + 11 * trial) & 0xFF
@@ -147,6 +169,45 @@ class _Sender:
             "HELLO", "the device is not in its boot loader (reset it), is hung, or the baud rate is wrong"
         )
 
+    def speed_up(self, baud: int) -> bool:
+        """Agree on a higher rate, and switch to it. False where the device keeps its rate, or says nothing of it."""
+        if self._propose(baud, 2) != baud:
+            return False
+        if not self.port.set_baud(baud):
+            raise _RestartError(f"the port cannot be set to {baud} baud")
+        self.fast = baud
+        return True
+
+    def slow_down(self) -> None:
+        """Both back to the default rate. A device that has not heard of it returns there by itself."""
+        if self._propose(_DEFAULT_BAUD, 1) == _DEFAULT_BAUD:
+            self.back_to_default()
+            return
+        self.back_to_default()
+        if self._propose(_DEFAULT_BAUD, self.retries + 1) is None:
+            raise _RestartError("the device did not come back from a higher baud rate")
+
+    def back_to_default(self) -> None:
+        if self.fast:
+            self.fast = 0
+            self.port.set_baud(_DEFAULT_BAUD)
+
+    def _propose(self, baud: int, trials: int) -> int | None:
+        """The rate that the device changes to; 0 where it keeps its rate; None where it does not answer."""
+        for _ in range(trials):
+            self._proposals += 1
+            sequence = (5 * self._proposals) & 0xFF
+            self.port.write(Frame(FrameType.BAUD, sequence, 0, struct.pack("<I", baud)).encode())
+            deadline = time.monotonic() + self.timeout_s
+            while (frame := self._receive(deadline)) is not None:
+                if frame.type == FrameType.ACK and frame.sequence == sequence and len(frame.payload) == 4:
+                    return int.from_bytes(frame.payload, "little")
+                if frame.type == FrameType.NAK and frame.payload[:1] == bytes([NakReason.TYPE]):
+                    return 0  # a loader that knows nothing of rates
+            self.port.write(_FLUSH)
+            self.sent += 1
+        return None
+
     def data(self, image: bytes, base: int) -> None:
         """Frames in flight up to the window; from the first one missing again after a NAK or a time-out."""
         count = -(-len(image) // MAX_PAYLOAD)
@@ -166,6 +227,8 @@ class _Sender:
                 following += 1
             frame = self._receive(time.monotonic() + self.timeout_s)
             if frame is None:
+                if self.fast:  # by now the device has gone back to the default rate
+                    raise _RestartError(f"silence at {self.fast} baud")
                 failures += 1
                 if failures > self.retries:
                     raise self._timed_out(
@@ -181,6 +244,8 @@ class _Sender:
                 if ahead > following - acked:
                     raise _RestartError("the device expects another frame than any in flight")
                 failures = failures + 1 if ahead == 0 else 0
+                if failures > _FAST_TRIALS and self.fast:
+                    raise _RestartError(f"frames arrive damaged at {self.fast} baud")
                 if failures > self.retries:
                     raise FlashError(
                         f"data frame {acked} of {count} was damaged {failures} times in a row",
@@ -188,7 +253,7 @@ class _Sender:
                         cure="a bad cable or a wrong baud rate",
                     )
                 following = acked = acked + ahead
-            elif frame.type == FrameType.ACK and 1 <= ahead <= following - acked:
+            elif frame.type == FrameType.ACK and not frame.payload and 1 <= ahead <= following - acked:
                 acked += ahead
                 failures = 0
                 give_up = time.monotonic() + patience_s

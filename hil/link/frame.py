@@ -24,6 +24,7 @@ class FrameType(IntEnum):
     DATA = ord("D")
     END = ord("E")
     ABORT = ord("X")
+    BAUD = ord("B")
     ACK = ord("A")
     NAK = ord("N")
 

@@ -27,6 +27,22 @@ class Port:
         self._stream = stream
         self.url = url
 
+    @property
+    def has_baud(self) -> bool:
+        """Whether it is a line of this machine, whose rate can be set."""
+        return "://" not in self.url
+
+    def set_baud(self, baud: int) -> bool:
+        """Change the rate, once all that was written has left; False where this port cannot have it."""
+        try:
+            self._stream.flush()
+            self._stream.baudrate = baud
+        except ValueError:
+            return False
+        except (*_FAULTS, TypeError) as error:
+            raise self._gone(f"cannot be set to {baud} baud", error) from error
+        return True
+
     def read(self, timeout_s: float) -> bytes:
         """At least one byte, as soon as there is one; empty after *timeout_s* without."""
         deadline = time.monotonic() + timeout_s

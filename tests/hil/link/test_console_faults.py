@@ -17,7 +17,7 @@ def test_what_is_answered_without_an_error_is_right():
     right = failed = 0
     with FaultyLine([host_console()], Faults(), 3) as line, open_port(line.url) as port:
         console = Console(port, timeout_s=0.25)
-        console.wait_boot()
+        console.wait_boot(timeout_s=10.0)
         line.faults = Faults(flip=4e-4, drop=4e-4, double=4e-4)
         for _ in range(30):
             data = rng.randbytes(40)
