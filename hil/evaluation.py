@@ -26,7 +26,7 @@ __all__ = ["Quantiser", "Workbench", "context", "identity"]
 
 _ROOT = Path(__file__).resolve().parents[1]
 _T = TypeVar("_T")
-_ATTEMPTS = 2  # a target that died or fell silent is opened anew once
+_ATTEMPTS = 2  # a target that died or fell silent is opened anew once, or the next of its kind is
 
 
 class _Quantised(Protocol):
@@ -204,15 +204,18 @@ class Workbench:
         return int(np.any(outputs != expected, axis=1).sum())
 
     def _with_target(self, work: Callable[[], _T]) -> _T:
-        for attempt in range(1, _ATTEMPTS + 1):
+        attempts = max(_ATTEMPTS, self.target.copies)
+        for attempt in range(1, attempts + 1):
             try:
                 if not self._open:
                     self.target.open()
                     self._open = True
-                return work()
+                result = work()
+                self._open = not self.target.rest()  # while schemes are trained, others may use it
+                return result
             except (DeviceError, ProtocolError, FlashError):
                 self.close()  # whatever state it is in: the next attempt, or the next scheme, starts afresh
-                if attempt == _ATTEMPTS:
+                if attempt == attempts:
                     raise
         raise AssertionError("unreachable")
 

@@ -142,10 +142,13 @@ class Target(ABC):
     simd
         Version of its SIMD unit, SIMD_VERSION in the info block: kernels of that version and below run on it, and plain
         C (0) on anything.
+    copies
+        Devices that stand behind it: what one of them fails at is worth trying on the next.
     """
 
     name: str
     simd: int = 0
+    copies: int = 1
 
     @abstractmethod
     def open(self) -> None:
@@ -191,6 +194,10 @@ class Target(ABC):
         raise UsageError(
             f"has no compiler for {model.name!r}", where=self.name, cure="give the campaign a `build` of its own"
         )
+
+    def rest(self) -> bool:
+        """Nothing is wanted of it for now. True: it may be gone, so ``open`` it before it is used again."""
+        return False
 
     def counts(self) -> list[tuple[str, dict[str, int]]]:
         """Profiling counters of each layer, in one more lap on the last input; empty where the target has none."""
