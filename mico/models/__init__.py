@@ -7,7 +7,7 @@ from typing import Protocol, cast
 from torch import nn
 
 from mico.errors import UsageError
-from mico.models import cmsiscnn, lenet5, resnet8, vgg7, vgg7_full
+from mico.models import cmsiscnn, dscnn, lenet5, mobilenetv2, resnet8, squeezenet, vgg7, vgg7_full
 from mico.models.recipe import Recipe
 
 __all__ = ["NAMES", "ModelFile", "Recipe", "get"]
@@ -29,6 +29,9 @@ _ZOO = {
     "cmsiscnn": cast(ModelFile, cmsiscnn),
     "resnet8": cast(ModelFile, resnet8),
     "vgg7": cast(ModelFile, vgg7),
+    "squeezenet": cast(ModelFile, squeezenet),
+    "mobilenetv2": cast(ModelFile, mobilenetv2),
+    "dscnn": cast(ModelFile, dscnn),
     "vgg7-full": cast(ModelFile, vgg7_full),
 }
 
