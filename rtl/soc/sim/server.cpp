@@ -228,6 +228,8 @@ void Server::read_from(Owner &owner) {
 }
 
 void Server::serve() {
+    const double now = wall_seconds();
+    if (is_owned()) owned_until_ = now; // before it is seen that the last owner has left
     console_.serve();
     for (Socket next = control_.next(); next.is_open(); next = control_.next()) {
         if (owners_.size() >= kMaxOwners) continue;
@@ -237,9 +239,7 @@ void Server::serve() {
         if (owners_[i].socket.is_open()) read_from(owners_[i]);
         if (!owners_[i].socket.is_open()) owners_.erase(owners_.begin() + static_cast<ptrdiff_t>(i));
     }
-    const double now = wall_seconds();
-    if (is_owned()) owned_until_ = now;
-    if (linger_ > 0 && now - owned_until_ > linger_ && !abandoned_) {
+    if (linger_ > 0 && !is_owned() && now - owned_until_ > linger_ && !abandoned_) {
         abandoned_ = true;
         announce("{\"event\": \"abandoned\", \"seconds\": " + std::to_string(linger_) + "}");
     }
