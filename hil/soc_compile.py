@@ -23,6 +23,7 @@ MAKE_FLAGS = ("OPT_FAST=-O3", "OPT_GLOBAL=-O3", "OPT_SLOW=-O1")
 VERILATOR_FLAGS = (
     "-O3",
     "--public-ignore",
+    "--no-assert",
     "--x-assign",
     "fast",
     "--x-initial",

@@ -12,6 +12,8 @@ module cpu_socket #(
   input  logic        irq_software_i,
   input  logic        irq_external_i,
 
+  output logic        bus_clk_o,      // clk_i, or a gate's, which may rest while both buses do
+
   output logic        ibus_cyc_o,
   output logic        ibus_stb_o,
   output logic [31:2] ibus_adr_o,
@@ -53,6 +55,7 @@ module cpu_socket #(
       .irq_timer_i,
       .irq_software_i,
       .irq_external_i,
+      .bus_clk_o,
       .ibus_cyc_o,
       .ibus_stb_o,
       .ibus_adr_o,
@@ -88,6 +91,7 @@ module cpu_socket #(
       .irq_timer_i,
       .irq_software_i,
       .irq_external_i,
+      .bus_clk_o,
       .ibus_cyc_o,
       .ibus_stb_o,
       .ibus_adr_o,

@@ -11,6 +11,8 @@ module cpu_vexiiriscv #(
   input  logic        irq_software_i,
   input  logic        irq_external_i,
 
+  output logic        bus_clk_o,
+
   output logic        ibus_cyc_o,
   output logic        ibus_stb_o,
   output logic [31:2] ibus_adr_o,
@@ -39,6 +41,8 @@ module cpu_vexiiriscv #(
   output logic        cfu_rsp_ready_o,
   input  logic [31:0] cfu_rsp_outputs_0_i
 );
+
+  assign bus_clk_o = clk_i;
 
   logic                    fetch_cmd_valid, fetch_cmd_ready, fetch_rsp_valid, fetch_rsp_error;
   logic [FetchIdWidth-1:0] fetch_cmd_id, fetch_rsp_id;

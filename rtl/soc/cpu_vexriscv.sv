@@ -18,6 +18,8 @@ module cpu_vexriscv (
   input  logic        irq_software_i,
   input  logic        irq_external_i,
 
+  output logic        bus_clk_o,
+
   output logic        ibus_cyc_o,
   output logic        ibus_stb_o,
   output logic [31:2] ibus_adr_o,
@@ -56,6 +58,7 @@ module cpu_vexriscv (
   assign unused = ^{time_i, ibus_we, ibus_wdata, ibus_sel, ibus_bte, dbus_bte};
 
   logic core_clk;
+  assign bus_clk_o = core_clk;
 `ifdef SOC_GATE_CORE
   // Nothing changes in the core once the stages behind the waiting instruction are empty, its caches are not being flushed, its
   // buses have been at rest for SettleCycles, and so have the interrupts: more cycles than the stages before it have registers.
@@ -84,8 +87,21 @@ module cpu_vexriscv (
     .en_i  (~rests),
     .clk_o (core_clk)
   );
-  // Nothing but its count of cycles.
-  always_ff @(posedge clk_i) if (rests) u_core.CsrPlugin_mcycle <= u_core.CsrPlugin_mcycle + 64'd1;
+  // What its count of cycles has missed is added in the middle of its first cycle behind a rest.
+  logic        wakes_q, wake_clk;
+  logic [63:0] rested_q;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      wakes_q  <= 1'b0;
+      rested_q <= '0;
+    end else begin
+      wakes_q <= ~rests & (settled_q == SettleCycles);
+      if (rests)        rested_q <= rested_q + 64'd1;
+      else if (wakes_q) rested_q <= '0;
+    end
+  end
+  assign wake_clk = ~clk_i & wakes_q;
+  always_ff @(posedge wake_clk) u_core.CsrPlugin_mcycle <= u_core.CsrPlugin_mcycle + rested_q;
 `else
   assign core_clk = clk_i;
 `endif

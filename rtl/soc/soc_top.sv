@@ -44,6 +44,7 @@ module soc_top #(
 
   localparam int unsigned UartBaud = 115_200;
 
+  logic             bus_clk;
   logic             ibus_cyc, ibus_stb, ibus_ack, ibus_err;
   logic [31:2]      ibus_adr;
   logic [2:0]       ibus_cti;
@@ -89,6 +90,7 @@ module soc_top #(
   ) u_socket (
     .clk_i,
     .rst_ni,
+    .bus_clk_o             (bus_clk),
     .reset_vector_i        (RomBase),
     .time_i                (cycles),
     .irq_timer_i           (irq_timer),
@@ -173,11 +175,12 @@ module soc_top #(
     );
 
     simd_top #(
-      .Lanes    (Lanes),
-      .BufWords (BufWords),
-      .Pipeline (CfuRegister),
-      .RamBase  (RamBase),
-      .RamBytes (RamBytes)
+      .Lanes     (Lanes),
+      .BufWords  (BufWords),
+      .Pipeline  (CfuRegister),
+      .RamBase   (RamBase),
+      .RamBytes  (RamBytes),
+      .GateClock (GateClock)
     ) u_simd (
       .clk_i             (stream_clk),
       .rst_ni,
@@ -236,7 +239,7 @@ module soc_top #(
   end
 
   soc_bus #(.RamBytes(RamBytes)) u_bus (
-    .clk_i,
+    .clk_i        (bus_clk),
     .rst_ni,
     .ibus_cyc_i   (ibus_cyc),
     .ibus_stb_i   (ibus_stb),

@@ -6,7 +6,8 @@ module simd_top #(
   parameter int unsigned FifoDepth = 8,
   parameter bit          Pipeline  = 1'b0,              // registers in version 1, see simd_unit
   parameter logic [31:0] RamBase   = 32'h4000_0000,
-  parameter int unsigned RamBytes  = 4 << 20
+  parameter int unsigned RamBytes  = 4 << 20,
+  parameter bit          GateClock = 1'b0               // clocks inside the engine rest, see stream_engine
 ) (
   input  logic        clk_i,
   input  logic        rst_ni,
@@ -61,7 +62,8 @@ module simd_top #(
     .BufWords  (BufWords),
     .FifoDepth (FifoDepth),
     .RamBase   (RamBase),
-    .RamBytes  (RamBytes)
+    .RamBytes  (RamBytes),
+    .GateClock (GateClock)
   ) u_stream (
     .clk_i,
     .rst_ni,

@@ -1,4 +1,5 @@
 // Sources of stream_engine in compile order, relative to this file: verilator -F rtl/simd/stream/stream.f
+../../common/clock_gate.sv
 stream_pkg.sv
 stream_regs.sv
 stream_port.sv

@@ -83,7 +83,10 @@ module stream_dot
     endfunction
 
     always_ff @(posedge clk_i) begin
-      if (enable_i) sum_q <= binary ? ones(bits_q, weights_i[8*j+:8], mask_i[8*j+:8]) : group();
+      if (enable_i) begin
+        if (binary) sum_q <= ones(bits_q, weights_i[8*j+:8], mask_i[8*j+:8]);
+        else        sum_q <= group();
+      end
     end
     assign group_q[j] = sum_q;
   end

@@ -6,7 +6,8 @@ module stream_engine
   parameter int unsigned BufWords  = 2048,          // 32-bit words of a lane buffer, a power of two, at most 32768
   parameter int unsigned FifoDepth = 8,             // reads in flight and waiting, a power of two
   parameter logic [31:0] RamBase   = 32'h4000_0000, // the only addresses that it touches
-  parameter int unsigned RamBytes  = 4 << 20
+  parameter int unsigned RamBytes  = 4 << 20,
+  parameter bit          GateClock = 1'b0           // 1: the clocks of GATHER and of POOL rest when they do
 ) (
   input  logic        clk_i,
   input  logic        rst_ni,
@@ -166,10 +167,23 @@ module stream_engine
     .mem_rdata_i
   );
 
+  // At rest nothing in them changes that is used before the edge that starts them.
+  logic gather_clk, pool_clk;
+  clock_gate #(.Gate(GateClock)) u_gather_gate (
+    .clk_i,
+    .en_i  (gather_start | gather_busy),
+    .clk_o (gather_clk)
+  );
+  clock_gate #(.Gate(GateClock)) u_pool_gate (
+    .clk_i,
+    .en_i  (pool_start | pool_busy),
+    .clk_o (pool_clk)
+  );
+
   stream_gather #(
     .BufWords (BufWords)
   ) u_gather (
-    .clk_i,
+    .clk_i        (gather_clk),
     .rst_ni,
     .start_i      (gather_start),
     .single_i     (gather_single),
@@ -403,7 +417,7 @@ module stream_engine
     .Lanes    (Lanes),
     .BufWords (BufWords)
   ) u_pool (
-    .clk_i,
+    .clk_i        (pool_clk),
     .rst_ni,
     .start_i      (pool_start),
     .keep_i       (pool_keep),

@@ -52,10 +52,11 @@ module stream_regs
 
   op_e         op;
   register_e   index;
-  logic        legal, idle, ready, fire, set, fits, peek_q, peek_hit;
+  logic        legal, idle, ready, fire, set, peek_q, peek_hit;
+  logic        store;                             // SET of a value that fits
   logic [$clog2(BufWords)-1:0] peek_word_q;
   logic [31:0] value, status, ops_q, busy_q, stall_q;
-  error_e      error_q, error_d, gather_error, run_error, start_error, peek_error;
+  error_e      error_q, error_d, start_error, peek_error;
   run_e        run_kind;
   config_t     config_q;
 
@@ -102,81 +103,108 @@ module stream_regs
   end
   always_ff @(posedge clk_i) if (peek_o) peek_word_q <= cmd_inputs_0_i[$clog2(BufWords)-1:0];
 
-  // Checks of settings before an operation starts
+  // Checks of settings before an operation starts. Functions, which a simulator evaluates only for a command that asks.
   localparam int unsigned BufBits = 32 * BufWords;
-  logic       gathers;
-  logic [4:0] dst_low, out_mask;
-  logic       lanes_bad, elements_bad, dst_bad, requant_bad, pooling;
-  assign gathers   = (op == OpGather) | (op == OpGatherLane);
-  assign lanes_bad = lanes_on_o == 3'd0 || 32'(lanes_on_o) > Lanes;
-  assign dst_low   = cmd_inputs_1_i[4:0] + {dst_base_o[1:0], 3'b0};
-  assign pooling   = (run_kind == RunPool) | (run_kind == RunPoolKeep);
-  assign dst_bad   = (dst_low & out_mask) != '0;
+  logic gathers, pooling, counted;
+  assign gathers = (op == OpGather) | (op == OpGatherLane);
+  assign pooling = (run_kind == RunPool) | (run_kind == RunPoolKeep);
+  assign counted = fire & legal & (gathers | (op == OpRun));
+
+  function automatic logic lanes_bad();
+    return lanes_on_o == 3'd0 || 32'(lanes_on_o) > Lanes;
+  endfunction
+
   // value is the number of elements of POOL and MAP
-  assign elements_bad = value == '0 || value[31:17] != '0 || (20'(value[16:0]) << (2'd3 - config_q.a)) > 20'(BufBits);
-  always_comb begin
-    out_mask = 5'd31;
-    if (pooling)                        out_mask = 5'(5'd7 >> config_q.a);
-    else if (config_q.out == OutPack)   out_mask = 5'(5'd7 >> config_q.o);
-  end
-  always_comb begin
-    requant_bad = shift_o == 6'd0 || shift_o == 6'd63;
-    for (int unsigned i = 0; i < 4; i++) if (3'(i) < lanes_on_o && m_o[i] == '0) requant_bad = 1'b1;
-  end
+  function automatic logic elements_bad();
+    return value == '0 || value[31:17] != '0 || (20'(value[16:0]) << (2'd3 - config_q.a)) > 20'(BufBits);
+  endfunction
+
+  function automatic logic [4:0] out_mask();
+    if (pooling)                return 5'(5'd7 >> config_q.a);
+    if (config_q.out == OutPack) return 5'(5'd7 >> config_q.o);
+    return 5'd31;
+  endfunction
+
+  function automatic logic dst_bad();
+    return ((cmd_inputs_1_i[4:0] + {dst_base_o[1:0], 3'b0}) & out_mask()) != '0;
+  endfunction
+
+  function automatic logic requant_bad();
+    logic bad;
+    bad = shift_o == 6'd0 || shift_o == 6'd63;
+    for (int unsigned i = 0; i < 4; i++) if (3'(i) < lanes_on_o && m_o[i] == '0) bad = 1'b1;
+    return bad;
+  endfunction
+
+  function automatic error_e gather_error();
+    if (lanes_bad() || (op == OpGatherLane && 32'(funct3) >= Lanes)) return ErrLane;
+    if (rows_o == '0 || cols_o == '0 || len_o == '0 || (len_o[16] && len_o[15:0] != '0)) return ErrCount;
+    return ErrNone;
+  endfunction
+
+  function automatic error_e run_error();
+    if (config_q.out == OutIllegal) return ErrConfig;
+    if (lanes_bad()) return ErrLane;
+    if (k_o == '0 || n_o == '0 || (20'(k_o) << (2'd3 - config_q.a)) > 20'(BufBits)) return ErrCount;
+    if (value[1:0] != '0) return ErrWeights;
+    if (dst_bad() || (lanes_on_o != 3'd1 && (dst_stride_o[4:0] & out_mask()) != '0)) return ErrDestination;
+    return ErrNone;
+  endfunction
+
+  function automatic error_e map_error();
+    if (config_q.out == OutInt32 || config_q.out == OutIllegal) return ErrConfig;
+    if (lanes_bad()) return ErrLane;
+    if (elements_bad() || k_o == '0) return ErrCount;
+    if (dst_bad()) return ErrDestination;
+    if (requant_bad()) return ErrRequant;
+    return ErrNone;
+  endfunction
+
+  function automatic error_e pool_error();
+    if (lanes_bad()) return ErrLane;
+    if (elements_bad()) return ErrCount;
+    if (run_kind == RunPool && dst_bad()) return ErrDestination;
+    return ErrNone;
+  endfunction
 
   always_comb begin
-    gather_error = ErrNone;
-    if (lanes_bad || (op == OpGatherLane && 32'(funct3) >= Lanes)) gather_error = ErrLane;
-    else if (rows_o == '0 || cols_o == '0 || len_o == '0 || (len_o[16] && len_o[15:0] != '0)) gather_error = ErrCount;
-
-    run_error = ErrNone;
-    if (config_q.out == OutIllegal)                              run_error = ErrConfig;
-    else if (lanes_bad)                                          run_error = ErrLane;
-    else if (k_o == '0 || n_o == '0 || (20'(k_o) << (2'd3 - config_q.a)) > 20'(BufBits)) run_error = ErrCount;
-    else if (value[1:0] != '0)                                   run_error = ErrWeights;
-    else if (dst_bad || (lanes_on_o != 3'd1 && (dst_stride_o[4:0] & out_mask) != '0)) begin
-      run_error = ErrDestination;
+    start_error = ErrNone;
+    if (counted) begin
+      if (gathers)                    start_error = gather_error();
+      else if (pooling)               start_error = pool_error();
+      else if (run_kind == RunMap)    start_error = map_error();
+      else                            start_error = run_error();
     end
-    if (run_kind == RunMap) begin
-      run_error = ErrNone;
-      if (config_q.out == OutInt32 || config_q.out == OutIllegal) run_error = ErrConfig;
-      else if (lanes_bad)                                         run_error = ErrLane;
-      else if (elements_bad || k_o == '0)                         run_error = ErrCount;
-      else if (dst_bad)                                           run_error = ErrDestination;
-      else if (requant_bad)                                       run_error = ErrRequant;
-    end
-    if (pooling) begin
-      run_error = ErrNone;
-      if (lanes_bad)                               run_error = ErrLane;
-      else if (elements_bad)                       run_error = ErrCount;
-      else if (dst_bad && run_kind == RunPool)     run_error = ErrDestination;
-    end
-    start_error = gathers ? gather_error : run_error;
   end
 
-  logic counted;
-  assign counted         = fire & legal & (gathers | (op == OpRun));
-  assign gather_start_o  = counted & gathers & (gather_error == ErrNone) & (error_q == ErrNone);
+  logic start;
+  assign start           = counted & (start_error == ErrNone) & (error_q == ErrNone);
+  assign gather_start_o  = start & gathers;
   assign gather_single_o = op == OpGatherLane;
   assign gather_lane_o   = funct3;
-  assign run_start_o     = counted & (op == OpRun) & ~pooling & (run_error == ErrNone) & (error_q == ErrNone);
+  assign run_start_o     = start & ~gathers & ~pooling;
   assign map_o           = run_kind == RunMap;
-  assign pool_start_o    = counted & (op == OpRun) & pooling & (run_error == ErrNone) & (error_q == ErrNone);
+  assign pool_start_o    = start & ~gathers & pooling;
   assign pool_keep_o     = run_kind == RunPoolKeep;
 
-  always_comb begin
+  function automatic logic fits();
+    if (cmd_inputs_1_i[31:5] != '0) return 1'b0;
     unique case (index)
-      RegConfig:              fits = value[31:15] == '0;
-      RegK, RegLen:           fits = value[31:17] == '0;
-      RegLanesOn:             fits = value[31:3] == '0;
-      RegRows, RegCols, RegN: fits = value[31:16] == '0;
-      RegShift:               fits = value[31:6] == '0;
-      RegWidth, RegHeight, RegM0, RegM1, RegM2, RegM3: fits = ~value[31];
+      RegConfig:              return value[31:15] == '0;
+      RegK, RegLen:           return value[31:17] == '0;
+      RegLanesOn:             return value[31:3] == '0;
+      RegRows, RegCols, RegN: return value[31:16] == '0;
+      RegShift:               return value[31:6] == '0;
+      RegWidth, RegHeight, RegM0, RegM1, RegM2, RegM3: return ~value[31];
       RegSrcBase, RegRowStride, RegColStride, RegLaneStep, RegY, RegDstBase, RegDstStride, RegError, RegOps, RegBusy,
-      RegStall:               fits = 1'b1;
-      default:                fits = 1'b0;
+      RegStall:               return 1'b1;
+      default:                return 1'b0;
     endcase
-    if (cmd_inputs_1_i[31:5] != '0) fits = 1'b0;
+  endfunction
+
+  always_comb begin
+    store = 1'b0;
+    if (set) store = fits();
   end
 
   always_comb begin
@@ -185,12 +213,12 @@ module stream_regs
       if (error_i != ErrNone) error_d = error_i;
       else if (fire) begin
         if (!legal)                                   error_d = ErrEncoding;
-        else if (set && !fits)                        error_d = ErrRegister;
+        else if (set && !store)                        error_d = ErrRegister;
         else if (counted)                             error_d = start_error;
         else if (op == OpGet && funct3[0])            error_d = peek_error;
       end
     end
-    if (set && fits && index == RegError)  error_d = ErrNone;
+    if (store && index == RegError)  error_d = ErrNone;
     if (fire && legal && op == OpReset)    error_d = ErrNone;
   end
 
@@ -205,7 +233,7 @@ module stream_regs
       if (counted) ops_q   <= ops_q + 32'd1;
       if (busy_i)  busy_q  <= busy_q + 32'd1;
       if (stall_i) stall_q <= stall_q + 32'd1;
-      if (set && fits) begin
+      if (store) begin
         if (index == RegOps)   ops_q   <= value;
         if (index == RegBusy)  busy_q  <= value;
         if (index == RegStall) stall_q <= value;
@@ -257,7 +285,7 @@ module stream_regs
       n_o          <= 16'd1;
       m_o          <= '{default: '0};
       shift_o      <= '0;
-    end else if (set && fits) begin
+    end else if (store) begin
       unique case (index)
         RegConfig:    config_q     <= config_t'(value[14:0]);
         RegK:         k_o          <= value[16:0];
@@ -287,57 +315,59 @@ module stream_regs
   assign config_o = config_q;
 
   // Answers
-  logic [31:0] get, peek;
   assign status = {16'b0, 4'b0, error_q, 6'b0, error_q != ErrNone, busy_i};
 
-  always_comb begin
-    get = '0;
+  function automatic logic [31:0] register_value();
+    if (cmd_inputs_1_i[31:5] != '0) return '0;
     unique case (index)
-      RegConfig:    get = 32'(config_q);
-      RegK:         get = 32'(k_o);
-      RegLanesOn:   get = 32'(lanes_on_o);
-      RegSrcBase:   get = src_base_o;
-      RegRows:      get = 32'(rows_o);
-      RegCols:      get = 32'(cols_o);
-      RegLen:       get = 32'(len_o);
-      RegRowStride: get = row_stride_o;
-      RegColStride: get = col_stride_o;
-      RegLaneStep:  get = lane_step_o;
-      RegY:         get = y_o;
-      RegWidth:     get = 32'(width_o);
-      RegHeight:    get = 32'(height_o);
-      RegDstBase:   get = dst_base_o;
-      RegDstStride: get = dst_stride_o;
-      RegN:         get = 32'(n_o);
-      RegStatus:    get = status;
-      RegError:     get = 32'(error_q);
-      RegOps:       get = ops_q;
-      RegBusy:      get = busy_q;
-      RegStall:     get = stall_q;
-      RegM0:        get = 32'(m_o[0]);
-      RegM1:        get = 32'(m_o[1]);
-      RegM2:        get = 32'(m_o[2]);
-      RegM3:        get = 32'(m_o[3]);
-      RegShift:     get = 32'(shift_o);
-      RegInfo:      get = {16'(BufWords), 8'(Lanes), 8'd2};
-      default:      get = '0;
+      RegConfig:    return 32'(config_q);
+      RegK:         return 32'(k_o);
+      RegLanesOn:   return 32'(lanes_on_o);
+      RegSrcBase:   return src_base_o;
+      RegRows:      return 32'(rows_o);
+      RegCols:      return 32'(cols_o);
+      RegLen:       return 32'(len_o);
+      RegRowStride: return row_stride_o;
+      RegColStride: return col_stride_o;
+      RegLaneStep:  return lane_step_o;
+      RegY:         return y_o;
+      RegWidth:     return 32'(width_o);
+      RegHeight:    return 32'(height_o);
+      RegDstBase:   return dst_base_o;
+      RegDstStride: return dst_stride_o;
+      RegN:         return 32'(n_o);
+      RegStatus:    return status;
+      RegError:     return 32'(error_q);
+      RegOps:       return ops_q;
+      RegBusy:      return busy_q;
+      RegStall:     return stall_q;
+      RegM0:        return 32'(m_o[0]);
+      RegM1:        return 32'(m_o[1]);
+      RegM2:        return 32'(m_o[2]);
+      RegM3:        return 32'(m_o[3]);
+      RegShift:     return 32'(shift_o);
+      RegInfo:      return {16'(BufWords), 8'(Lanes), 8'd2};
+      default:      return '0;
     endcase
-    if (cmd_inputs_1_i[31:5] != '0) get = '0;
-  end
+  endfunction
 
-  always_comb begin
-    peek = '0;
+  function automatic logic [31:0] peek_value();
+    logic [31:0] word;
+    word = '0;
     for (int unsigned i = 0; i < Lanes; i++) begin
-      if (cmd_inputs_1_i[2:0] == 3'(i)) peek = peek_data_i[i];
+      if (cmd_inputs_1_i[2:0] == 3'(i)) word = peek_data_i[i];
     end
-    if (peek_error != ErrNone) peek = '0;
-  end
+    return peek_error != ErrNone ? '0 : word;
+  endfunction
 
   always_comb begin
     rsp_outputs_0_o = '0;
     if (cmd_valid_i && legal) begin
       unique case (op)
-        OpGet:                         rsp_outputs_0_o = funct3[0] ? peek : get;
+        OpGet: begin
+          if (funct3[0]) rsp_outputs_0_o = peek_value();
+          else           rsp_outputs_0_o = register_value();
+        end
         OpGather, OpGatherLane, OpRun: rsp_outputs_0_o = ops_q + 32'd1;
         OpWait:                        rsp_outputs_0_o = status;
         default:                       rsp_outputs_0_o = '0;

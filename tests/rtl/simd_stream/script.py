@@ -29,6 +29,8 @@ class Script:
         Fills the RAM of every :meth:`load` without content.
     used_bytes
         What :meth:`load` fills and :meth:`check` compares, from the RAM's beginning.
+    gate_clock
+        Of the RTL: clocks inside the engine rest.
     """
 
     def __init__(
@@ -38,12 +40,14 @@ class Script:
         *,
         used_bytes: int = USED_BYTES,
         fifo_depth: int = 8,
+        gate_clock: bool = False,
     ) -> None:
         self.rng = rng
         self.memory = np.zeros(RAM_BYTES, dtype=np.uint8)
         self.model = StreamModel(self.memory, ram_base=RAM_BASE, lanes=lanes, buffer_words=BUFFER_WORDS)
         self.used_bytes = used_bytes
         self.fifo_depth = fifo_depth
+        self.gate_clock = gate_clock
         self.answers = 0
         self._records: list[bytes] = []
 
@@ -128,6 +132,7 @@ class Script:
             "BufWords": self.model.buffers.shape[1],
             "FifoDepth": self.fifo_depth,
             "RamBytes": len(self.memory),
+            "GateClock": int(self.gate_clock),
         }
         run_cocotb(
             FOLDER / BENCH,

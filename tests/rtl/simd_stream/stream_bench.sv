@@ -10,7 +10,8 @@ module stream_bench #(
   parameter int unsigned Lanes     = 4,
   parameter int unsigned BufWords  = 2048,
   parameter int unsigned FifoDepth = 8,
-  parameter int unsigned RamBytes  = 'h1C000
+  parameter int unsigned RamBytes  = 'h1C000,
+  parameter bit          GateClock = 1'b0
 ) (
   input  logic        clk_i,
   input  logic        rst_ni,
@@ -53,7 +54,8 @@ module stream_bench #(
     .BufWords  (BufWords),
     .FifoDepth (FifoDepth),
     .RamBase   (RamBase),
-    .RamBytes  (RamBytes)
+    .RamBytes  (RamBytes),
+    .GateClock (GateClock)
   ) u_top (
     .clk_i,
     .rst_ni,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import numpy as np
 import pytest
 
+from hil.harness.stream_isa import Op, Register
+from hil.harness.stream_model import function_id
 from tests.rtl.simd_stream.random_elementwise import add_illegal, add_map, add_pool, map_configs, pool_configs
-from tests.rtl.simd_stream.random_ops import clear_buffers
+from tests.rtl.simd_stream.random_ops import add_case, clear_buffers, configs
 from tests.rtl.simd_stream.script import Script
 
 
@@ -50,3 +54,22 @@ def test_fewer_lanes(lanes: int, fifo_depth: int) -> None:
         for config in pool_configs():
             add_pool(script, config)
     script.run(f"elementwise{lanes}")
+
+
+@pytest.mark.slow
+def test_clocks_that_rest_change_no_result_and_no_cycle() -> None:
+    """GATHER, RUN, POOL, MAP and refused ones in turns, seed 24: as the model says, BUSY and STALL as without gates."""
+    counted = []
+    for gate_clock in (False, True):
+        script = Script(np.random.default_rng(24), gate_clock=gate_clock)
+        clear_buffers(script)
+        for pool, total, config in zip(cycle(pool_configs()), cycle(map_configs()), list(configs())[::4], strict=False):
+            add_pool(script, pool)
+            add_case(script, config)
+            add_map(script, total)
+            for register in (Register.BUSY, Register.STALL):
+                script.command(function_id(Op.GET), 0, register, check=False)
+        add_illegal(script)
+        counted.append(script.run(f"gates{int(gate_clock)}"))
+    assert counted[0] == counted[1]
+    assert counted[0][-2] > 10_000
