@@ -66,10 +66,14 @@ class Timing:
 
 @dataclass(frozen=True)
 class RunCost:
-    """Of a run: cycles of the array, of the gather, of the store unit; beats that it writes, vectors of results."""
+    """Of a run: cycles of the array, of the gather, of the store unit; beats that it writes, vectors of results.
+
+    *held*: most cycles of the array for patches that wait in the patch FIFO.
+    """
 
     issue: int
     gather: int
+    held: int
     store: int
     beats: float
     vectors: int
@@ -91,9 +95,14 @@ def run_cycles(registers: Mapping[RunReg, int], offset: int, machine: Machine) -
         beats = _written_beats(r, offset, slots, vector, machine.beat)
     if mode.vector is not None:
         reads = pixels * r[RunReg.NOCT] * patch_reads
-        return RunCost(reads, reads, store, beats, vectors)
+        return RunCost(reads, reads, machine.patch_depth, store, beats, vectors)
     issue = pixels * r[RunReg.NOCT] * r[RunReg.NCH]
-    return RunCost(issue, pixels * max(patch_reads, r[RunReg.NCH]), store, beats, vectors)
+    held = (
+        machine.patch_depth // r[RunReg.NCH] * r[RunReg.NCH] * r[RunReg.NOCT]
+        if r[RunReg.NOCT] > 1
+        else machine.patch_depth
+    )
+    return RunCost(issue, pixels * max(patch_reads, r[RunReg.NCH]), held, store, beats, vectors)
 
 
 def _written_beats(r: Mapping[RunReg, int], offset: int, slots: int, vector: int, beat: int) -> float:
@@ -217,6 +226,7 @@ class _Player:
         first = max(self.array + t.run_gap, begin + t.gather_latency, self.first + t.run_next)
         self.first = first
         self.array = max(first + cost.issue, self.gather + 1)
+        self.gather = max(self.gather, self.array - cost.held)
         if cost.vectors:
             writing = cost.beats * self.machine.beat / t.bytes_per_cycle
             start = max(self.stored, first)

@@ -136,7 +136,8 @@ class Estimator:
             rounds = blocks * tiling.tiles
         return _ring_round(units, self.geometry.machine.wbuf_rows, t.read_latency) * rounds
 
-    def cycles(self, mapping: Mapping, tiling: Tiling) -> float | None:
+    def cycles(self, mapping: Mapping, tiling: Tiling) -> tuple[float, float] | None:
+        """Cycles, and those of them in which inputs are loaded while the array waits; None where tiles do not fit."""
         machine, t = self.geometry.machine, self.timing
         blocks = mapping.blocks
         work = self._work(blocks)
@@ -184,7 +185,7 @@ class Estimator:
         few = 0.5 * runs  # of equals, the one with the fewest runs
         end = t.read_latency + self._tail(mapping, tiling)
         busy = max(compute + stall + runs * t.run_gap + start, memory + end, stream + stall + end)
-        return ceil(busy + t.drain + few)
+        return ceil(busy + t.drain + few), stall
 
     def _tail(self, mapping: Mapping, tiling: Tiling) -> float:
         """Cycles of the runs that are left when the last weights or inputs have come."""

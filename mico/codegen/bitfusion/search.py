@@ -21,6 +21,7 @@ from mico.errors import CompileError
 __all__ = ["choose"]
 
 _UNROLLS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 48, 64)
+_STALL = 0.02  # share of the cycles: with more, tiles of a part of the width are tried
 _KEEP = 4  # unrollings whose tiles are searched
 _MAX_COUNT = 65535
 _MOST_KNOWN = 10_000
@@ -49,16 +50,16 @@ def choose(layer: ArrayLayer, out: Place, batch: int, machine: Machine, timing: 
 
 
 def _search(layer: ArrayLayer, out: Place, batch: int, machine: Machine, timing: Timing) -> Mapping:
-    best: tuple[float, Mapping] | None = None
+    best: tuple[float, Mapping, float] | None = None
     reasons: dict[str, int] = {}
     geometries = _geometries(layer, out, machine)
-    for narrow in (False, True):  # tiles of a part of the width only where nothing else fits
+    for narrow in (False, True):  # tiles of a part of the width only where others do not fit twice
         for geometry in geometries:
-            search = _Search(geometry, batch, Estimator(geometry, batch, timing), reasons, narrow)
-            for cost, mapping in search.candidates():
+            search = _Search(geometry, batch, Estimator(geometry, batch, timing), reasons, narrow, best is None)
+            for cost, mapping, stall in search.candidates():
                 if best is None or cost < best[0]:
-                    best = cost, mapping
-        if best is not None:
+                    best = cost, mapping, stall
+        if best is not None and best[2] < _STALL * best[0]:
             break
     if best is None:
         why = max(reasons, key=lambda r: reasons[r]) if reasons else "no tiling"
@@ -110,6 +111,7 @@ class _Search:
     estimator: Estimator
     reasons: dict[str, int]
     narrow: bool = False
+    thorough: bool = True
 
     @property
     def layer(self) -> ArrayLayer:
@@ -122,14 +124,15 @@ class _Search:
     def _refuse(self, why: str) -> None:
         self.reasons[why] = self.reasons.get(why, 0) + 1
 
-    def candidates(self) -> Iterator[tuple[float, Mapping]]:
+    def candidates(self) -> Iterator[tuple[float, Mapping, float]]:
+        """Estimated cycles, mapping, and the cycles in which neither array nor memory works for want of buffers."""
         for pieces_of in self._splits():
             for blocks in self._blocks(pieces_of):
                 for tiling in self._tilings(len(blocks[0].pieces) > 1, blocks):
                     for mapping in self._orders(blocks, tiling):
-                        cost = self.estimator.cycles(mapping, tiling)
-                        if cost is not None:
-                            yield cost, mapping
+                        found = self.estimator.cycles(mapping, tiling)
+                        if found is not None:
+                            yield found[0], mapping, found[1]
 
     # Pieces of the reduction: a function from an octet to its pieces.
 
@@ -144,6 +147,8 @@ class _Search:
         ways.sort(key=lambda pieces: (sum(geometry.chunks(p) for p in pieces), len(pieces)))
         if not ways:
             self._refuse("the weights of an octet exceed the weight buffer in every cut")
+        if not self.thorough:
+            ways = ways[:4]
         made = [[pieces] * geometry.octets for i, pieces in enumerate(ways) if i < 8 or i % 4 == 0]
         if geometry.pool_octets * geometry.unroll == 1 and operand.groups > 1:
             sliced = self._group_slices(operand)
@@ -258,12 +263,13 @@ class _Search:
         out, unroll = geometry.out, geometry.unroll
         made: list[Tiling] = []
         pieces = blocks[0].pieces
-        for parts in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128):
+        parts_of = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128) if self.thorough else (2, 4, 8)
+        for parts in parts_of:
             columns = -(-out.width // parts // unroll) * unroll
             if columns == 0 or (columns >= out.width and parts > 1):
                 continue
             ranges = [(c, min(c + columns, out.width)) for c in range(0, out.width, columns)]
-            for rows in sorted({1, 2, 3, 4, 6, 8, out.height}):
+            for rows in sorted({1, 2, 3, 4, 6, 8, out.height} if self.thorough else {1, 2, 4}):
                 if rows > out.height or max(geometry.entries(b, rows, 1, r) for b in blocks for r in ranges) > limit:
                     continue
                 total = live = first = piece_total = piece_live = 0
