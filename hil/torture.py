@@ -30,6 +30,9 @@ Action = Callable[[float], None]
 CYCLES_TOLERANCE = 0.05
 """Of a device whose time is not exact."""
 
+RECOVERIES = 3
+"""A target that fails so often without faults is stuck."""
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -167,14 +170,20 @@ def run_scenario(
         lost = stored is None or stored.cycles != measured.cycles or stored.outputs != measured.outputs
     if stored is not None:
         wrong = not subject.fits(np.array(stored.outputs, np.int32), stored.cycles)
-    try:
-        with target:
-            target.flash(subject.program)
-            run = target.measure(subject.x)
-        wrong = wrong or not subject.fits(run.outputs, run.cycles)
-    except MicoError as raised:
+    refused = ""
+    for _ in range(RECOVERIES):
+        try:
+            with target:
+                target.flash(subject.program)
+                run = target.measure(subject.x)
+        except MicoError as raised:
+            refused = f"without faults again: {type(raised).__name__}: {raised}"
+        else:
+            wrong = wrong or not subject.fits(run.outputs, run.cycles)
+            break
+    else:
         stuck = True
-        notes.append(f"without faults again: {type(raised).__name__}: {raised}")
+        notes.append(refused)
     return Outcome(
         seed=script.seed,
         kind=script.kind,
