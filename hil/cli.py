@@ -10,9 +10,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from hil import cli_data, cli_profile
+from hil import cli_data, cli_profile, cli_results
 from mico.errors import MicoError, UsageError
 
 __all__ = ["app", "main"]
@@ -23,6 +22,7 @@ app = typer.Typer(
     help="Mixed-precision quantisation, with every latency measured.",
 )
 app.add_typer(cli_data.app, name="data")
+app.add_typer(cli_results.app, name="results")
 app.command("profile")(cli_profile.profile)
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -80,36 +80,6 @@ def search(
         "verify_inputs": verify,
     }
     _campaign(model, dataset, out, store, weights, target, fraction=fraction, budget=budget, seed=seed, **options)
-
-
-@app.command()
-def results(store: StoreAt = str(_STORE)) -> None:
-    """List the campaigns of a store and what is measured in it."""
-    from hil.store import Store
-
-    if "://" not in store and not Path(store).exists():
-        raise UsageError("no such store", where=store, cure="`mico demo` makes one")
-    opened = Store(store)
-    table = Table("campaign", "model", "dataset", "seed", "fraction", "state", "evaluations", "best", "cycles", "s")
-    for row in opened.campaigns():
-        config, best = row["config"], (row["result"] or {}).get("best")
-        table.add_row(
-            str(row["id"]),
-            config["model"],
-            config["dataset"],
-            str(config["seed"]),
-            f"{config['fraction']:g}",
-            row["state"],
-            str(row["evaluated"]),
-            "-" if best is None else f"{100 * best['accuracy_test']:.2f} %",
-            "-" if best is None else f"{best['cycles']:,}",
-            f"{row['wall_s']:.0f}",
-        )
-    console = Console()
-    console.print(table)
-    measured = opened.measurements()
-    failed = sum(row["status"] != "ok" for row in measured)
-    console.print(f"{len(measured) - failed} measurements, {failed} failed", highlight=False)
 
 
 @app.command()

@@ -6,14 +6,16 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from hil.breakdown import Breakdown, flame
-from hil.layer_models import KINDS, LayerShape, parse_bits
 from mico.errors import UsageError
+
+if TYPE_CHECKING:  # it brings torch, which takes seconds to import
+    from hil.layer_models import LayerShape
 
 __all__ = ["RAM_BYTES", "parse_input", "profile"]
 
@@ -49,7 +51,7 @@ def parse_input(kind: str, text: str) -> tuple[int, int, int]:
 
 
 def profile(
-    kind: Annotated[str, typer.Argument(help=f"{', '.join(KINDS)}; or model.")],
+    kind: Annotated[str, typer.Argument(help="conv, linear, matmul, max_pool, avg_pool, global_pool, add; or model.")],
     network: Annotated[str, typer.Argument(help="Of model: name in the zoo, or path.py:Class.")] = "lenet5",
     shape: Annotated[str, typer.Option("--input", help="HxWxC; of linear K, of matmul MxK.")] = "",
     out: Annotated[int, typer.Option(help="Output channels; of matmul N.")] = 0,
@@ -71,6 +73,7 @@ def profile(
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
     """Time a layer, or every layer of a network, on the simulated SoC: cycles, and what they are spent on."""
+    from hil.layer_models import KINDS, LayerShape
     from hil.targets.soc_sim import SocSim
 
     if simd not in (None, 0, 1, 2):
@@ -89,6 +92,7 @@ def profile(
 
 
 def _layer(console: Console, target: Any, layer: LayerShape, bits: str, simd: int, store: str, as_json: bool) -> None:
+    from hil.layer_models import parse_bits
     from hil.profile import Profile, Profiler
     from hil.store import Store
     from hil.targets.bench_target import BenchTarget
@@ -107,6 +111,7 @@ def _layer(console: Console, target: Any, layer: LayerShape, bits: str, simd: in
 
 
 def _model(console: Console, target: Any, network: str, bits: str, simd: int, as_json: bool) -> None:
+    from hil.layer_models import parse_bits
     from hil.networks import load_network
     from hil.toolchain import build_program
     from mico.data import load

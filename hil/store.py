@@ -231,7 +231,7 @@ def _alive(claim: RowMapping, host: str, now: float) -> bool:
         return bool(claim["expires"] > now)
     if claim["pid"] == os.getpid() and claim["born"] == born(os.getpid()):
         return (claim["key"], claim["attempt"]) in _measuring
-    return claim["born"] != 0 and claim["born"] == born(claim["pid"])
+    return bool(claim["born"] != 0 and claim["born"] == born(claim["pid"]))
 
 
 def _ok_row(connection: Connection, key: str) -> RowMapping | None:

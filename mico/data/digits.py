@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import zoom
-from sklearn.datasets import load_digits
 
 from mico.data.dataset import Dataset, Split, calibration_subset, carve
 
@@ -22,6 +20,8 @@ _SIZE = 28
 
 def load() -> Dataset:
     """Load, enlarge bilinearly and split, stratified: 360 test, 240 validation, the other 1,197 training images."""
+    from sklearn.datasets import load_digits  # takes half a second, and most commands need no data
+
     images, targets = load_digits(return_X_y=True)
     labels = np.asarray(targets, np.int64)
     pixels = _enlarge(np.asarray(images, np.float64).reshape(-1, 8, 8))
@@ -41,6 +41,8 @@ def load() -> Dataset:
 
 def _enlarge(images: NDArray[np.float64]) -> NDArray[np.uint8]:
     """``(N, 8, 8)`` of 0..16 to ``(N, 1, 28, 28)`` of 0..255."""
+    from scipy.ndimage import zoom
+
     factor = _SIZE / images.shape[-1]
     large = zoom(images, (1, factor, factor), order=1, mode="nearest", grid_mode=True)
     levels: NDArray[np.uint8] = np.clip(np.rint(large * (255 / 16)), 0, 255).astype(np.uint8)[:, np.newaxis]
