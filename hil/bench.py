@@ -180,6 +180,13 @@ class Pool(Target):
         return "" if self._current is None else self._current.lab_name
 
     @property
+    def device(self) -> Target:
+        """The target itself that is in use; DeviceError while closed."""
+        if self._current is None:
+            raise DeviceError("no target of the pool is open", where=self.name, cure="call open() first")
+        return self._current.inner
+
+    @property
     def asks(self) -> bool:
         return all(member.asks for member in self.members)
 

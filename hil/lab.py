@@ -112,7 +112,7 @@ class Lab:
                 raise UsageError(
                     f"no target {word!r}",
                     where=self.source or "the default lab",
-                    cure=nearest(word, [*groups, *self.entries]),
+                    cure=nearest(word, list(dict.fromkeys([*groups, *self.entries]))),
                 )
             chosen += found
         for name in chosen:

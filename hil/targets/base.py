@@ -195,6 +195,10 @@ class Target(ABC):
             f"has no compiler for {model.name!r}", where=self.name, cure="give the campaign a `build` of its own"
         )
 
+    def trouble(self) -> str:
+        """Why it could not be opened now, as far as that is plain without opening it; empty where nothing is."""
+        return ""
+
     def rest(self) -> bool:
         """Nothing is wanted of it for now. True: it may be gone, so ``open`` it before it is used again."""
         return False

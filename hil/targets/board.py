@@ -1,9 +1,7 @@
-"""Boards: our SoC behind a USB serial port, or behind a TCP port that somebody serves. Time is not exact on them."""
+"""Boards: our SoC on real hardware. Time is not exact there, and what it is is known only by asking."""
 
 from __future__ import annotations
 
-import json
-import socket
 import statistics
 import tempfile
 import time
@@ -19,19 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.link.console import Console, LayerResult
-from hil.link.port import Port, open_port
+from hil.link.port import Port
 from hil.site_command import run_command
 from hil.targets.base import Program, Provenance, Run
 from hil.targets.console_target import ConsoleTarget, sum_layers
 from hil.toolchain import firmware_hash
-from hil.usb_ports import find_port
-from mico.errors import DeviceError, FlashError, MeasurementError, MicoError, ProtocolError, ProtocolTimeout
+from mico.errors import DeviceError, FlashError, MeasurementError, MicoError, ProtocolTimeout
 
-__all__ = ["MIN_LAPS", "Board", "SerialBoard", "TcpBoard", "median_and_mad"]
+__all__ = ["MIN_LAPS", "Board", "median_and_mad"]
 
 MIN_LAPS = 5
 _NUMBERS = ("ram-bytes", "ram-latency", "simd-version")
-_MAX_LINE = 65536
 _NOTHING = ("", "00000000", "ffffffff")  # of a build id: what an unset or absent register reads
 
 
@@ -290,105 +286,3 @@ class Board(ConsoleTarget):
     @abstractmethod
     def _open_port(self) -> Port:
         """The board's console, opened."""
-
-
-class SerialBoard(Board):
-    """A board on a serial port of this machine.
-
-    Parameters
-    ----------
-    serial, usb, port
-        One of them: the USB serial number of its bridge, ``vendor:product``, a path that stays the same.
-    baud
-        Of the console.
-    options
-        As :class:`Board`.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        serial: str | None = None,
-        usb: str | None = None,
-        port: str | None = None,
-        baud: int = 115200,
-        **options: Any,
-    ) -> None:
-        super().__init__(name, **options)
-        self.serial, self.usb, self.device = serial, usb, port
-        self.baud = baud
-
-    def _place(self) -> str:
-        return find_port(self.name, serial=self.serial, usb=self.usb, port=self.device)
-
-    def _open_port(self) -> Port:
-        deadline = time.monotonic() + (self.power_timeout_s if self._powered else 0.0)
-        while True:  # a bridge that was powered with the board takes a while to appear
-            try:
-                return open_port(self._place(), self.baud)
-            except DeviceError:
-                if time.monotonic() >= deadline:
-                    raise
-                time.sleep(0.1)
-
-
-class TcpBoard(Board):
-    """A board whose console somebody serves on a TCP port.
-
-    Parameters
-    ----------
-    address
-        ``host:port`` of the console.
-    reset
-        A command, or ``host:port`` of a second port: it takes the line ``reset``, resets, closes the console's
-        connection or leaves it, and answers ``{"event": "reset"}``, as the simulator does (hil/README.md).
-    options
-        As :class:`Board`.
-    """
-
-    def __init__(self, name: str, *, address: str, reset: Sequence[str] | str | None = None, **options: Any) -> None:
-        by_port = isinstance(reset, str)
-        super().__init__(name, reset=None if by_port else reset, **options)
-        self.address = address
-        self.reset_address = reset if isinstance(reset, str) else None
-
-    @property
-    def restarts(self) -> bool:
-        return self.reset_address is not None or super().restarts
-
-    def _place(self) -> str:
-        return self.address
-
-    def _open_port(self) -> Port:
-        return open_port(f"socket://{self.address}")
-
-    def _reset_board(self) -> None:
-        if self.reset_address is None:
-            super()._reset_board()
-            return
-        self._opened().close()  # what was under way on that connection is gone with it
-        host, _, number = self.reset_address.rpartition(":")
-        where = f"{self.name}, {self.reset_address}"
-        events: list[str] = []
-        try:
-            with socket.create_connection((host.strip("[]"), int(number)), self.reset_timeout_s) as connection:
-                connection.sendall(b"reset\n")
-                with connection.makefile("r", encoding="utf-8", errors="replace") as lines:
-                    while "reset" not in events and (line := lines.readline(_MAX_LINE)):
-                        events.append(_event(line))
-        except OSError as error:
-            raise DeviceError(
-                f"the reset port does not answer: {error}", where=where, cure="is what serves the board running?"
-            ) from error
-        if "reset" not in events:
-            raise ProtocolError(f"awaited the event 'reset', arrived {events[-3:]}", where=where)
-        self._port = self._open_port()
-
-
-def _event(line: str) -> str:
-    """Name of the event in *line*; the line itself where it is none."""
-    try:
-        return str(json.loads(line)["event"])
-    except (ValueError, KeyError, TypeError):
-        return line.strip()

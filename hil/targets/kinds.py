@@ -39,13 +39,13 @@ def _container(name: str, options: Options) -> Target:
 
 
 def _serial(name: str, options: Options) -> Target:
-    from hil.targets.board import SerialBoard
+    from hil.targets.serial_board import SerialBoard
 
     return SerialBoard(name, **options)
 
 
 def _tcp(name: str, options: Options) -> Target:
-    from hil.targets.board import TcpBoard
+    from hil.targets.tcp_board import TcpBoard
 
     return TcpBoard(name, **options)
 

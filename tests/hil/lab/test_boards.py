@@ -17,8 +17,10 @@ import pytest
 from serial.tools.list_ports_common import ListPortInfo
 
 from hil.lab import Lab, load_lab
-from hil.targets.board import Board, SerialBoard, TcpBoard, median_and_mad
+from hil.targets.board import Board, median_and_mad
+from hil.targets.serial_board import SerialBoard
 from hil.targets.soc_sim import SocSim
+from hil.targets.tcp_board import TcpBoard
 from hil.toolchain import build_program
 from hil.usb_ports import find_port, propose
 from mico.errors import DeviceError, FlashError, MicoError, ProtocolError

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from hil.lab import load_lab
 from hil.lab_schema import KEYS, ValueProblem
 from hil.targets.bitfusion import BitFusionSim
-from hil.targets.board import SerialBoard, TcpBoard
+from hil.targets.serial_board import SerialBoard
 from hil.targets.soc_sim import SocSim
+from hil.targets.tcp_board import TcpBoard
 from hil.toml_lines import line_of
 from mico.errors import UsageError
 
