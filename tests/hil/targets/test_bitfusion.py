@@ -47,6 +47,23 @@ def random_layer(seed: int) -> ModelBuilder:
     return builder
 
 
+def resnet8(weight_bits: int, act_bits: int, seed: int) -> ModelBuilder:
+    """ResNet-8 of MLPerf Tiny: three residual blocks on 32 x 32 pixels; 8 bits in the first and the last layer."""
+    builder = ModelBuilder(seed, (3, 32, 32), name=f"resnet8_w{weight_bits}a{act_bits}")
+    form = Format(act_bits, False)
+    x = builder.conv("input", 16, (3, 3), padding=(1, 1), weight_bits=8, out=form)
+    for width, stride in ((16, 1), (32, 2), (64, 2)):
+        short, steps = x, (stride, stride)
+        x = builder.conv(x, width, (3, 3), stride=steps, padding=(1, 1), weight_bits=weight_bits, out=form)
+        x = builder.conv(x, width, (3, 3), padding=(1, 1), weight_bits=weight_bits, out=Format(8, True))
+        if stride > 1:
+            short = builder.conv(short, width, (1, 1), stride=steps, weight_bits=weight_bits, out=Format(8, True))
+        x = builder.add(x, short, out=form)
+    x = builder.flatten(builder.global_pool(x, out=Format(8, False)))
+    builder.linear(x, 10, weight_bits=8, out=Format(32, True))
+    return builder
+
+
 def simulate(
     cases: list[tuple[IntegerModel, np.ndarray]], machine: Machine, build: Build, memory: Memory
 ) -> list[tuple[BitFusionProgram, Report]]:
@@ -86,6 +103,18 @@ def test_two_hundred_random_layers(machine: Machine) -> None:
 def test_lenet5_at_all_equal_pairs_and_mixed() -> None:
     builders = [lenet5(w, a) for w, a in ((8, 8), (4, 4), (2, 2), (1, 1), (8, 2), (1, 8))]
     check([(b.build(), b.inputs(2)) for b in builders], SMALL)
+
+
+def test_resnet8() -> None:
+    builder = resnet8(4, 4, seed=8)
+    check([(builder.build(), builder.inputs(2))], SMALL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("memory", [Memory(), STALLS], ids=["free", "stalls"])
+def test_resnet8_at_all_equal_pairs_and_mixed(memory: Memory) -> None:
+    builders = [resnet8(w, a, seed=w * 8 + a) for w, a in ((8, 8), (4, 4), (2, 2), (1, 1), (2, 8), (8, 1))]
+    check([(b.build(), b.inputs(4)) for b in builders], Machine(), memory)
 
 
 @pytest.mark.slow
