@@ -54,8 +54,8 @@ def base_image(client: docker.DockerClient, say: Callable[[str], None]) -> str:
     return LOCAL
 
 
-def bootstrap(client: docker.DockerClient) -> None:
-    """Import Debian bookworm, as debootstrap installs it, as ``mico-base:bookworm``.
+def bootstrap(client: docker.DockerClient, name: str = LOCAL) -> None:
+    """Import Debian bookworm, as debootstrap installs it, as image *name*.
 
     ``MICO_DEBIAN_MIRROR`` is where its packages come from.
 
@@ -72,14 +72,14 @@ def bootstrap(client: docker.DockerClient) -> None:
             "only root can make a base image", where="debootstrap", cure=f"sudo, or import {REGISTRY} from elsewhere"
         )
     mirror = os.environ.get("MICO_DEBIAN_MIRROR", _MIRROR)
-    with tempfile.TemporaryDirectory(prefix="mico-base-") as name:
-        root, archive = Path(name) / "root", Path(name) / "base.tar"
+    with tempfile.TemporaryDirectory(prefix="mico-base-") as folder:
+        root, archive = Path(folder) / "root", Path(folder) / "base.tar"
         _run([program, "--variant=minbase", "bookworm", str(root), mirror])
         for needless in _NEEDLESS:
             shutil.rmtree(root / needless, ignore_errors=True)
             (root / needless).mkdir(parents=True)
         _run(["tar", "--numeric-owner", "--one-file-system", "-C", str(root), "-cf", str(archive), "."])
-        repository, _, tag = LOCAL.partition(":")
+        repository, _, tag = name.partition(":")
         client.api.import_image_from_file(str(archive), repository, tag, changes=['CMD ["/bin/sh"]'])
         shutil.rmtree(root, ignore_errors=True)
 

@@ -8,6 +8,8 @@ An image is named ``mico-NAME:HASH``, with the first 12 hex digits of :func:`con
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import io
 import json
@@ -17,7 +19,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -111,7 +113,7 @@ def build_image(
     sources = _sources(name)
     content = _hash(name, parameters, sources)
     target = _tag(name, content)
-    with engine_errors("the image cannot be built", target):
+    with engine_errors("the image cannot be built", target), _one_at_a_time():
         if not again:
             try:
                 return _image(client.images.get(target), target)
@@ -173,6 +175,16 @@ def describe(image: Image) -> dict[str, Any]:
     if not image.description:
         raise ProtocolError("the image does not say what it simulates", where=image.name, cure="mico images build")
     return image.description
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """A second builder of this tree waits for the first, and finds its images."""
+    path = ROOT / "build" / "images.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 # ---- contexts

@@ -98,8 +98,8 @@ class ContainerTarget(SocServer):
 
     # ---- details
 
-    def _ended(self) -> MicoError | None:
-        return self._box.ended(self.name) if self._box is not None else None
+    def _ended(self, within_s: float) -> MicoError | None:
+        return self._box.ended(self.name, within_s) if self._box is not None else None
 
     def _soc(self) -> ServedSoc:
         if self._served is None:
@@ -172,9 +172,9 @@ class _Box:
     def lines(self) -> list[str]:
         return list(self._lines)
 
-    def ended(self, name: str) -> MicoError | None:
-        """How it ended, or None while it runs."""
-        self._threads[1].join(0.0 if self._exit else 0.2)  # the end of its connection may be known a moment earlier
+    def ended(self, name: str, within_s: float) -> MicoError | None:
+        """How it ended, or None if it still runs in so many seconds."""
+        self._threads[1].join(within_s)
         if not self._exit:
             return None
         self._threads[0].join(_END_S)

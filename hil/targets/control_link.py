@@ -14,6 +14,7 @@ from mico.errors import DeviceError, MicoError, ProtocolError, ProtocolTimeout, 
 __all__ = ["ControlLink", "split_address"]
 
 _RETRY_S = 0.05
+_END_S = 3.0  # a connection may break a while before it is known why
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -34,7 +35,8 @@ class ControlLink:
     timeout_s
         Longest wait for an event, and for the port to be there.
     why
-        Answers what is known of the simulator's end, or None; its error is raised instead of the connection's.
+        Answers what is known of the simulator's end, or None, within so many seconds; its error is raised instead of
+        the connection's.
 
     Raises
     ------
@@ -44,7 +46,7 @@ class ControlLink:
         No ready event within *timeout_s*.
     """
 
-    def __init__(self, address: str, timeout_s: float, why: Callable[[], MicoError | None] = lambda: None) -> None:
+    def __init__(self, address: str, timeout_s: float, why: Callable[[float], MicoError | None]) -> None:
         self.address = address
         self.timeout_s = timeout_s
         self._why = why
@@ -92,7 +94,7 @@ class ControlLink:
             try:
                 return socket.create_connection(split_address(self.address), self.timeout_s)
             except OSError as error:
-                ended = self._why()
+                ended = self._why(0.0)
                 if ended is not None:
                     raise ended from error
                 if time.monotonic() >= deadline:
@@ -129,6 +131,6 @@ class ControlLink:
         return event
 
     def _gone(self, what: str) -> MicoError:
-        return self._why() or DeviceError(
+        return self._why(_END_S) or DeviceError(
             f"the simulator is gone: {what}", where=self.address, cure="it ended, or the network between was lost"
         )

@@ -164,8 +164,8 @@ class SocServer(ConsoleTarget):
 
     # ---- details
 
-    def _ended(self) -> MicoError | None:
-        """What is known of the simulator's end."""
+    def _ended(self, within_s: float) -> MicoError | None:  # noqa: ARG002
+        """What is known of the simulator's end, or becomes known in that time."""
         return None
 
     def _soc(self) -> ServedSoc:

@@ -37,6 +37,9 @@ class Served:
     def target(self, timeout_s: float = 30.0) -> SocServer:
         return SocServer(console=self.console, control=self.control, timeout_s=timeout_s)
 
+    def link(self) -> ControlLink:
+        return ControlLink(self.control, 10.0, lambda _within_s: None)
+
     def connect(self, address: str) -> socket.socket:
         return socket.create_connection(split_address(address), 5.0)
 
@@ -94,7 +97,7 @@ def test_cycles_are_the_same_after_another_program_and_in_another_session(server
 
 
 def test_bytes_from_before_a_hangup_do_not_get_through(server: Served):
-    control = ControlLink(server.control, 10.0)
+    control = server.link()
     with server.connect(server.console) as console:
         console.sendall(b"\xa5\x5a garbage that would confuse the loader" * 200)
         control.request("hangup")
@@ -118,7 +121,7 @@ def test_unknown_commands_and_endless_lines_do_no_harm(server: Served):
     with server.connect(server.control) as second:
         second.sendall(b"x" * 100_000)
         assert ends(second)
-    link = ControlLink(server.control, 10.0)
+    link = server.link()
     assert link.request("stats")["bus_errors"] == 0
     link.close()
 
@@ -133,7 +136,7 @@ def test_the_probe_says_whether_it_lives(server: Served):
 
 def test_it_ends_when_its_owner_is_gone_but_a_probe_is_none():
     with served("--linger", "1") as server:
-        link = ControlLink(server.control, 10.0)
+        link = server.link()
         link.request("stats")
         time.sleep(2.0)
         assert server.process.poll() is None
