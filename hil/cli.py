@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from hil import cli_data, cli_profile, cli_results
+from hil import cli_data, cli_images, cli_measure, cli_profile, cli_results, cli_targets
 from mico.errors import MicoError, UsageError
 
 __all__ = ["app", "main"]
@@ -22,8 +22,11 @@ app = typer.Typer(
     help="Mixed-precision quantisation, with every latency measured.",
 )
 app.add_typer(cli_data.app, name="data")
+app.add_typer(cli_images.app, name="images")
 app.add_typer(cli_results.app, name="results")
+app.add_typer(cli_targets.app, name="targets")
 app.command("profile")(cli_profile.profile)
+cli_measure.add_to(app)
 
 _ROOT = Path(__file__).resolve().parents[1]
 _DEMO = _ROOT / "build" / "demo"
@@ -34,7 +37,7 @@ Budget = Annotated[int, typer.Option(help="Evaluations, the 8-bit network's incl
 Seed = Annotated[int, typer.Option(help="Of training, quantisation and search.")]
 Data = Annotated[str, typer.Option("--dataset", help="mnist, digits, or auto: mnist where it is on disk.")]
 Out = Annotated[Path, typer.Option(help="Folder for result.json, scheme.json and plot.png.")]
-On = Annotated[str, typer.Option("--target", help="soc-sim or bitfusion-sim.")]
+On = Annotated[str, typer.Option("--target", help="Target of the lab, or several of a kind by commas.")]
 StoreAt = Annotated[str, typer.Option("--store", help="SQLite file or database URL.")]
 
 
@@ -46,10 +49,11 @@ def demo(
     dataset: Data = "auto",
     out: Out = _DEMO,
     store: StoreAt = str(_STORE),
-    target: On = "soc-sim",
+    target: On = "soc",
+    lab: cli_targets.LabAt = None,
 ) -> None:
     """LeNet-5 through the whole loop on a simulated target; started again, it goes on where it was."""
-    _campaign("lenet5", dataset, out, store, None, target, fraction=fraction, budget=budget, seed=seed)
+    _campaign("lenet5", dataset, out, store, None, target, lab, fraction=fraction, budget=budget, seed=seed)
 
 
 @app.command()
@@ -69,7 +73,8 @@ def search(
     activation_bits: Annotated[str, typer.Option(help="Widths of activations to choose from.")] = "8,4,2,1",
     finalists: Annotated[int, typer.Option(help="Schemes that are trained fully in the end.")] = 2,
     verify: Annotated[int, typer.Option(help="Test images compared on the target in the end.")] = 100,
-    target: On = "soc-sim",
+    target: On = "soc",
+    lab: cli_targets.LabAt = None,
 ) -> None:
     """Search the bits of a network under a latency that is measured."""
     options = {
@@ -79,7 +84,7 @@ def search(
         "finalists": finalists,
         "verify_inputs": verify,
     }
-    _campaign(model, dataset, out, store, weights, target, fraction=fraction, budget=budget, seed=seed, **options)
+    _campaign(model, dataset, out, store, weights, target, lab, fraction=fraction, budget=budget, seed=seed, **options)
 
 
 @app.command()
@@ -91,20 +96,22 @@ def doctor() -> None:
 
 
 def _campaign(
-    model: str, dataset: str, out: Path, store: str, weights: Path | None, target: str, **options: Any
+    model: str, dataset: str, out: Path, store: str, weights: Path | None, target: str, lab: Path | None, **options: Any
 ) -> None:
     from hil import report
+    from hil.bench import open_bench
     from hil.campaign import Settings, explore
+    from hil.lab import load_lab
     from hil.networks import load_network
     from hil.store import Store
-    from hil.targets.kinds import make_target
     from mico.data import load
     from mico.errors import MeasurementError
 
     settings = Settings(**options)
-    measured_on = make_target(target)
     console = Console(stderr=True)
+    loaded = load_lab(lab)
     opened = Store(store)
+    measured_on = open_bench(loaded, target, opened, f"campaign {model}")
     data = load(dataset)
     if not console.is_terminal:
         console.print(f"training {model} on {data.name}, unless it is cached")
