@@ -217,12 +217,16 @@ def _sources(name: str) -> Sources:
 
 def _pinned(path: Path) -> list[str]:
     """Packages of *path* with the versions of requirements.lock."""
-    locked = {line.split("==")[0].lower().replace("_", "-"): line for line in _lines(ROOT / "requirements.lock")}
+    locked = {_plain(line.split("==")[0]): line for line in _lines(ROOT / "requirements.lock")}
     wanted = _lines(path)
-    unknown = [package for package in wanted if package not in locked]
+    unknown = [package for package in wanted if _plain(package) not in locked]
     if unknown:
         raise UsageError(f"not in requirements.lock: {', '.join(unknown)}", where=str(path.relative_to(ROOT)))
-    return [locked[package] for package in wanted]
+    return [locked[_plain(package)] for package in wanted]
+
+
+def _plain(package: str) -> str:
+    return package.lower().replace("_", "-")
 
 
 def _context(sources: Sources) -> IO[bytes]:
@@ -261,7 +265,7 @@ def _wheels(pinned: list[str]) -> list[Path]:
             package, version = line.split("==")
             for path in sorted(folder.glob("*.whl")):
                 parts = path.name.split("-")
-                same = parts[0].lower().replace("_", "-") == package.lower().replace("_", "-")
+                same = _plain(parts[0]) == _plain(package)
                 if same and parts[1].split("+")[0] == version:
                     found.setdefault(path.name, path)
     return list(found.values())

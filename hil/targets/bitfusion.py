@@ -164,6 +164,9 @@ class BitFusionSim(Target):
             raise DeviceError("no program on the target", where=self.name, cure="call flash() first")
         return self._program
 
+    def _simulate(self, jobs: Sequence[Job]) -> list[Report]:
+        return run_jobs(self.machine, jobs, build=self.rtl)
+
     def _run(self, program: AcceleratorProgram, inputs: Sequence[NDArray[Any]]) -> list[Report]:
         compiled = program.compiled
         image = np.frombuffer(program.image, np.uint8)
@@ -173,7 +176,7 @@ class BitFusionSim(Target):
             packed = compiled.pack_inputs(x)
             memory[compiled.input.offset : compiled.input.offset + len(packed)] = packed
             jobs.append(job(compiled, memory, self.memory, self.cycle_limit))
-        reports = run_jobs(self.machine, jobs, build=self.rtl)
+        reports = self._simulate(jobs)
         for report in reports:
             check_report(report, compiled)
         return reports
