@@ -13,11 +13,12 @@ import time
 import tty
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from types import TracebackType
 
 import serial
 
-from hil.faults.script import Noise, Script
+from hil.faults.script import Event, Noise, Script
 from hil.link.port import open_stream, routed
 from mico.errors import UsageError
 
@@ -138,6 +139,11 @@ class Proxy:
         self.url = os.ttyname(self._slave)
         self._thread = threading.Thread(target=self._serve, name="fault proxy", daemon=True)
         self._thread.start()
+
+    @property
+    def remaining(self) -> tuple[Event, ...]:
+        """Events that have not happened, counted from now."""
+        return tuple(replace(event, after=max(0, event.after - self.passed)) for event in self._events)
 
     @property
     def passed(self) -> int:
@@ -263,12 +269,15 @@ def proxied(
 ) -> Iterator[list[Proxy]]:
     """Every port that is opened within goes through a :class:`Proxy` of its own, the list's elements.
 
-    The script's noise is on all of them, its events happen on the first.
+    The script's noise is on all of them; events go on from one to the next. A port that is opened again was closed.
     """
     proxies: list[Proxy] = []
 
     def route(url: str) -> str:
-        here = script if not proxies else Script(script.seed + len(proxies), script.kind, script.noise)
+        here = script
+        if proxies:
+            proxies[-1].close()
+            here = replace(script, seed=script.seed + len(proxies), events=proxies[-1].remaining)
         proxies.append(Proxy(url, here, actions, baud))
         return proxies[-1].url
 

@@ -16,6 +16,7 @@ from mico.errors import ProtocolError, ProtocolTimeout
 __all__ = ["BenchResult", "Console", "InferResult", "LayerCounts", "LayerResult"]
 
 READY = "m-ready"
+ASK_AGAIN = 2  # times, where an answer arrived damaged
 DB_BYTES = 31  # of one db command: what MLPerf's runner sends
 
 
@@ -137,13 +138,26 @@ class Console:
         """As :meth:`command`, for commands that close their answer with its CRC-32: ProtocolError if it is wrong."""
         lines = self.command(text, timeout_s)
         body = "".join(f"{line}\r\n" for line in lines[:-1])
+        self._clean = False  # until the answer proves to be whole
         if not lines or lines[-1] != f"m-check-[{zlib.crc32(body.encode()):08x}]":
             raise ProtocolError(
                 f"the answer to {text!r} arrived damaged: {lines[-3:]}",
                 where=self.port.url,
                 cure="a bad cable or baud rate: ask again",
             )
+        self._clean = True
         return lines[:-1]
+
+    def asked(self, text: str) -> list[str]:
+        """As :meth:`checked`, for what may be asked twice: asks again where the answer arrived damaged."""
+        for _ in range(ASK_AGAIN):
+            try:
+                return self.checked(text)
+            except ProtocolTimeout:
+                raise
+            except ProtocolError:
+                continue
+        return self.checked(text)
 
     # ---- typed commands
 
@@ -162,7 +176,7 @@ class Console:
     def info(self) -> dict[str, str]:
         """``info``: what runs here, and on what."""
         info: dict[str, str] = {}
-        for line in self.checked("info"):
+        for line in self.asked("info"):
             found = self._match([line], r"m-info-\[([a-z0-9-]+)=(.*)\]", "info")
             info[found.group(1)] = found.group(2)
         return info
@@ -217,16 +231,16 @@ class Console:
 
     def laps(self) -> tuple[int, ...]:
         """Cycles of each lap (the first 256) of the last inference."""
-        return self._cycles(self.checked("laps"))
+        return self._cycles(self.asked("laps"))
 
     def logits(self) -> tuple[int, ...]:
         """int32 outputs of the last inference, exact."""
-        text = self._match(self.checked("logits"), r"m-logits-\[([0-9,-]+)\]", "logits").group(1)
+        text = self._match(self.asked("logits"), r"m-logits-\[([0-9,-]+)\]", "logits").group(1)
         return tuple(int(value) for value in text.split(","))
 
     def layers(self) -> LayerResult:
         """Cycles of each layer of the last lap."""
-        lines = self.checked("layers")
+        lines = self.asked("layers")
         if len(lines) < 3:
             raise ProtocolError(f"awaited an answer to layers, arrived {lines}", where=self.port.url)
         layers = []

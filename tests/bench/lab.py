@@ -26,7 +26,7 @@ from hil.link.flash import flash
 from hil.link.port import open_port
 from hil.store import Store
 from hil.targets.base import Program
-from tests.bench.lab_scenarios import FAMILIES, X, adopt_orphans, make_board
+from tests.bench.lab_scenarios import FAMILIES, X, adopt_orphans
 from tests.hil.faults.host_board import HostBoard, logits_of, make_program
 from tests.hil.link.baud_line import baud_line
 
