@@ -19,7 +19,7 @@ app = typer.Typer(no_args_is_help=True, help="Container images: built from the s
 
 @app.command()
 def build(
-    names: Annotated[list[str] | None, typer.Argument(help="soc, bitfusion, bench; default: all three.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="soc, bitfusion, bench, database; default: all.")] = None,
     again: Annotated[bool, typer.Option(help="Also those that are there.")] = False,
     parameter: Annotated[
         list[str] | None, typer.Option("--set", help="KEY=VALUE of what is simulated, for instance ram_latency=4.")

@@ -35,7 +35,7 @@ from mico.errors import DeviceError, ProtocolError, ToolError, UsageError
 
 __all__ = ["DESCRIPTION", "NAMES", "Image", "build_image", "content_hash", "describe", "find_image", "list_images"]
 
-NAMES = ("soc", "bitfusion", "bench")
+NAMES = ("soc", "bitfusion", "bench", "database")
 DESCRIPTION = "mico.description"
 _DOCKER = ROOT / "docker"
 _HASH_DIGITS = 12

@@ -120,6 +120,11 @@ _TEXT = _matching(r".+", '"a text"')
 _BIG = 2**31 - 1
 
 _COUNT = {"count": Key(_integer(1, MAX_COUNT), "copies: NAME-0, NAME-1, ...")}
+_MEMORY = {
+    "bandwidth": Key(_integer(1, 65536), "of the memory, bits a cycle"),
+    "read_latency": Key(_integer(2, 65536), "of the memory, cycles"),
+    "write_latency": Key(_integer(2, 65536), "of the memory, cycles"),
+}
 _BOARD = {
     "bitstream": Key(_file, "what the FPGA was configured with: its hash stands for the hardware"),
     "simd": Key(_integer(0, 2), "kernels: 2 streaming engine, 1 dot products, 0 plain C; default 2"),
@@ -155,9 +160,7 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
         "obuf_bytes": Key(_integer(1, _BIG), "partial-sum buffer"),
         "patch_depth": Key(_integer(1, _BIG), "chunks of the patch FIFO"),
         "param_depth": Key(_integer(1, _BIG), "entries of the parameter buffer"),
-        "bandwidth": Key(_integer(1, 65536), "of the memory, bits a cycle"),
-        "read_latency": Key(_integer(2, 65536), "of the memory, cycles"),
-        "write_latency": Key(_integer(2, 65536), "of the memory, cycles"),
+        **_MEMORY,
         "rtl": Key(_one_of("functional", "structural"), "build of the RTL"),
         "cycle_limit": Key(_integer(1, 2**40), "a run ends in an error there"),
     },
@@ -166,6 +169,15 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
         "image": Key(_TEXT, "name of the image, or soc for the one of `mico images build`"),
         "cpus": Key(_number, "limit, for instance 0.5"),
         "memory": Key(_matching(r"\d+[kmgKMG]?", '"512m"'), "limit, for instance 512m"),
+    },
+    "soc-server": {
+        "console": Key(_ADDRESS, "host:port of the console of a simulator that somebody runs with --listen"),
+        "control": Key(_ADDRESS, "host:port of its second port"),
+    },
+    "bitfusion-server": {
+        "address": Key(_ADDRESS, "host:port of a simulation that somebody runs: python -m hil.harness.bf_server"),
+        **_MEMORY,
+        "cycle_limit": Key(_integer(1, 2**40), "a run ends in an error there"),
     },
     "serial": {
         "serial": Key(_TEXT, "serial number of the USB bridge"),
@@ -184,6 +196,8 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
 
 _REQUIRED: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "container": (("image",),),
+    "soc-server": (("console",), ("control",)),
+    "bitfusion-server": (("address",),),
     "serial": (("serial", "usb", "port"),),
     "tcp": (("address",),),
 }

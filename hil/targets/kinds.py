@@ -38,6 +38,21 @@ def _container(name: str, options: Options) -> Target:
     return ContainerTarget(name=name, **{"cpus": None, "memory": None, **options})
 
 
+def _soc_server(_name: str, options: Options) -> Target:
+    from hil.targets.soc_server import SocServer
+
+    return SocServer(**options)
+
+
+def _bitfusion_server(_name: str, options: Options) -> Target:
+    from hil.harness.bf_sim import Memory
+    from hil.targets.bitfusion_server import BitFusionServer
+
+    rest = dict(options)
+    memory = Memory(**{item.name: rest.pop(item.name) for item in fields(Memory) if item.name in rest})
+    return BitFusionServer(memory=memory, **rest)
+
+
 def _serial(name: str, options: Options) -> Target:
     from hil.targets.serial_board import SerialBoard
 
@@ -54,6 +69,8 @@ _MAKE: dict[str, Callable[[str, Options], Target]] = {
     "soc-sim": _soc,
     "bitfusion-sim": _bitfusion,
     "container": _container,
+    "soc-server": _soc_server,
+    "bitfusion-server": _bitfusion_server,
     "serial": _serial,
     "tcp": _tcp,
 }
