@@ -125,13 +125,13 @@ def run(
 
     if inputs < 1:
         raise UsageError(f"{inputs} inputs", where="--inputs", cure="at least 1")
+    choice = parse_schemes(bits, scheme)
     workload = _workload(model, dataset, seed, weights)
-    schemes = parse_schemes(workload.graph, bits, scheme)
     x, labels = workload.dataset.test.images[:inputs], workload.dataset.test.labels[:inputs]
     wrong = 0
     with _bench(name, lab, store, f"mico run {model}", wait) as bench:
-        for title, each in schemes:
-            integers = workload.evaluator.quantise(each).model
+        for title, scheme_of in choice:
+            integers = workload.evaluator.quantise(scheme_of(workload.graph)).model
             bench.flash(bench.build(integers))
             outputs = bench.infer(x)
             different = int(np.any(outputs != integers.run(x).reshape(outputs.shape), axis=1).sum())
@@ -167,9 +167,10 @@ def measure(
     from hil.store import Store
     from hil.workload import parse_schemes
 
+    choice = parse_schemes(bits, scheme)
     bench = _bench(name, lab, store, f"mico measure {model}", wait)
     workload = _workload(model, dataset, seed, weights)
-    schemes = parse_schemes(workload.graph, bits, scheme)
+    schemes = [(title, scheme_of(workload.graph)) for title, scheme_of in choice]
     try:
         result, error = measure_schemes(
             bench, Store(store), workload, schemes, target=name, laps=laps, images=images or None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from hil.layer_models import parse_bits
@@ -16,7 +18,7 @@ from mico.errors import UsageError
 from mico.graph import Graph
 from mico.quant.calibrate import calibrate
 from mico.quant.evaluate import Evaluator
-from mico.quant.scheme import Scheme
+from mico.quant.scheme import LayerBits, Scheme
 from mico.trace import trace
 from mico.train import Progress
 
@@ -45,8 +47,13 @@ def load_workload(
     return Workload(graph, data, Evaluator(graph, calibration, data, network.recipe, seed=seed))
 
 
-def parse_schemes(graph: Graph, bits: str, scheme: Path | None) -> list[tuple[str, Scheme]]:
-    """Schemes by name: of *bits* (``8,4``, ``8x8,8x4``, ``equal``, ``all``), or the one in the file *scheme*.
+def parse_schemes(bits: str, scheme: Path | None) -> list[tuple[str, Callable[[Graph], Scheme]]]:
+    """Schemes by name, each made for a network: of *bits*, or the one in the file *scheme*.
+
+    Parameters
+    ----------
+    bits
+        ``8,4`` (equal bits), ``8x8,8x4`` (activation x weight), ``equal``, ``all``.
 
     Raises
     ------
@@ -55,17 +62,18 @@ def parse_schemes(graph: Graph, bits: str, scheme: Path | None) -> list[tuple[st
     """
     if scheme is not None:
         try:
-            return [(scheme.stem, Scheme.from_json(json.loads(scheme.read_text())))]
+            loaded = Scheme.from_json(json.loads(scheme.read_text()))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(
                 f"no scheme: {error}", where=str(scheme), cure="scheme.json of a campaign, or --bits"
             ) from error
+        return [(scheme.stem, lambda _: loaded)]
     words = [f"{word}x{word}" if word in ("8", "4", "2", "1") else word for word in bits.replace(" ", "").split(",")]
-    pairs = parse_bits(",".join(words))
-    return [
-        (f"{pair.activation}x{pair.weight}", Scheme.uniform(graph.layer_names, pair.weight, pair.activation))
-        for pair in pairs
-    ]
+    return [(f"{pair.activation}x{pair.weight}", partial(_uniform, pair)) for pair in parse_bits(",".join(words))]
+
+
+def _uniform(bits: LayerBits, graph: Graph) -> Scheme:
+    return Scheme.uniform(graph.layer_names, bits.weight, bits.activation)
 
 
 def image_program(path: Path, address: int = RAM_BASE, entry: int | None = None) -> Program:
