@@ -3,12 +3,14 @@ SHELL := /bin/bash
 PY    := .venv/bin/python
 JOBS  ?= $(shell nproc)
 
-.PHONY: help setup images demo test test-all lint format clean doctor test-isa
+.PHONY: help setup images demo test test-all lint format clean doctor test-isa test-mlperf fuzz
 help:
 	@echo "make demo      the whole loop on a simulated RISC-V SoC; results in build/demo"
 	@echo "make test      all tests but the slow ones"
 	@echo "make test-all  all tests"
 	@echo "make test-isa ISA_TESTS=DIR   riscv-tests or riscv-arch-test on the simulated SoC"
+	@echo "make test-mlperf RUNNER=DIR   the public MLPerf Tiny runner's device class against our firmware"
+	@echo "make fuzz      libFuzzer on the firmware's parsers, FUZZ_SECONDS=600 (clang-14, libclang-rt-14-dev)"
 	@echo "make lint      ruff, mypy, verilator --lint-only, clang-format"
 	@echo "make format    ruff format and clang-format, in place"
 	@echo "make bench-X   one benchmark of tests/bench; writes build/bench/X.json"
@@ -38,6 +40,16 @@ test-all: setup
 test-isa: setup
 	@test -n "$(ISA_TESTS)" || { echo "make test-isa ISA_TESTS=DIR, a checkout of riscv-tests or riscv-arch-test"; exit 2; }
 	$(PY) -m hil.isa "$(ISA_TESTS)"
+
+# libFuzzer on the firmware's frame reader, loader and console
+FUZZ_SECONDS ?= 600
+fuzz: setup
+	$(PY) -m tests.firmware.fuzz.run --seconds $(FUZZ_SECONDS)
+
+# A checkout of mlcommons/tiny, or its benchmark/runner
+test-mlperf: setup
+	@test -n "$(RUNNER)" || { echo "make test-mlperf RUNNER=DIR, a checkout of mlcommons/tiny"; exit 2; }
+	MLPERF_RUNNER="$(abspath $(RUNNER))" $(PY) -m pytest -v tests/hil/test_mlperf.py $(PYTEST_ARGS)
 
 C_SOURCES = $(shell git ls-files 'firmware/**.[ch]' 'rtl/**.cpp' 'rtl/**.h' 'tests/**.[ch]' 'tests/**.cpp')
 lint: setup
