@@ -121,6 +121,7 @@ def torture_target(
     if not isinstance(target, ConsoleTarget):
         raise UsageError("there is no serial line to it that could be damaged", where=target.name)
     target.timeout_s = min(target.timeout_s, 5.0)
+    target.infer_timeout_s = min(target.infer_timeout_s, 30.0)
     target.flash_timeout_s, target.flash_retries = 0.5, 6
     with leases.hold(target.name, "torture"):
         subject = make_subject(target)

@@ -33,7 +33,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def make_board() -> HostBoard:
-    board = HostBoard(timeout_s=0.4)
+    board = HostBoard(timeout_s=0.4, infer_timeout_s=1.0)
     board.flash_timeout_s, board.flash_retries = 0.15, 6
     return board
 
@@ -51,7 +51,7 @@ def of_soc(seeds: Iterable[int]) -> Iterator[Outcome]:
     from hil.targets.soc_sim import SocSim
     from tests.hil.targets.programs import inputs, picture
 
-    target = SocSim(timeout_s=6.0)
+    target = SocSim(timeout_s=6.0, infer_timeout_s=8.0)
     target.flash_timeout_s, target.flash_retries = 0.5, 6
     model = picture()
     x, program = inputs(model, 1, 1), target.build(model)

@@ -20,7 +20,7 @@ SPAN = 4300
 
 
 def make_board() -> HostBoard:
-    board = HostBoard(timeout_s=0.4)
+    board = HostBoard(timeout_s=0.4, infer_timeout_s=1.0)
     board.flash_timeout_s, board.flash_retries = 0.15, 6
     return board
 
