@@ -162,21 +162,20 @@ def measure(
     seed: Seed = 0,
     weights: Weights = None,
 ) -> None:
-    """Measure the latency of a network at some bits on a target; what is in the store already is looked up."""
+    """Measure the latency of a network at some bits, on all free targets at once; what is in the store is looked up."""
     from hil.measured import measure_schemes
     from hil.store import Store
     from hil.workload import parse_schemes
 
     choice = parse_schemes(bits, scheme)
-    bench = _bench(name, lab, store, f"mico measure {model}", wait)
+    first = _bench(name, lab, store, f"mico measure {model}", wait)
     workload = _workload(model, dataset, seed, weights)
     schemes = [(title, scheme_of(workload.graph)) for title, scheme_of in choice]
-    try:
-        result, error = measure_schemes(
-            bench, Store(store), workload, schemes, target=name, laps=laps, images=images or None
-        )
-    finally:
-        bench.close()
+    more = range(1, min(first.copies, len(schemes)))
+    benches = [first, *(_bench(name, lab, store, f"mico measure {model}", wait) for _ in more)]
+    result, error = measure_schemes(
+        benches, Store(store), workload, schemes, target=name, laps=laps, images=images or None
+    )
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(result, indent=2) + "\n")
     Console(width=None if sys.stdout.isatty() else 140).print(_table(result))

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hil.bench import Pool
 from hil.records import status_of
 from hil.result import versions
 from hil.store import Measurement, Store
+from hil.targets.base import Program
 from hil.targets.board import median_and_mad
 from hil.workload import Workload
 from mico.errors import DeviceError, FlashError, MicoError, ProtocolError
@@ -21,7 +27,7 @@ _OF_THE_DEVICE = (DeviceError, ProtocolError, FlashError)
 
 
 def measure_schemes(
-    bench: Pool,
+    benches: Sequence[Pool],
     store: Store,
     workload: Workload,
     schemes: Sequence[tuple[str, Scheme]],
@@ -30,12 +36,14 @@ def measure_schemes(
     laps: int = 5,
     images: int | None = None,
 ) -> tuple[dict[str, Any], MicoError | None]:
-    """Cycles on *bench* and accuracy of every scheme; a failure has a status and an error, never a number.
+    """Cycles and accuracy of every scheme; a failure has a status and an error, never a number.
 
     Parameters
     ----------
+    benches
+        Of the same targets: so many are measured on at once. Left closed.
     target
-        What the bench is called in the result.
+        What they are called in the result.
     laps
         Timed laps of each.
     images
@@ -46,23 +54,46 @@ def measure_schemes(
     The result as JSON, and the last error among the measurements.
     """
     data, last = workload.dataset, None
-    rows = []
-    for name, scheme in schemes:
-        row: dict[str, Any] = {"name": f"{workload.graph.name} {name}", "scheme": scheme.to_json()}
+    x = data.test.images[:1]
+    free: SimpleQueue[Pool] = SimpleQueue()
+    for bench in benches:
+        free.put(bench)
+
+    def measured(program: Program, expected: NDArray[np.int32]) -> Measurement:
+        bench = free.get()
         try:
-            quantised = workload.evaluator.quantise(scheme)
-            row |= {
-                "method": quantised.method,
-                "accuracy": workload.evaluator.accuracy(quantised.model, "test", images),
-            }
-            program = bench.build(quantised.model)
-            x = data.test.images[:1]
-            found = _measured(bench, store, program, x, quantised.model.run(x), laps)
-            row |= {"status": "ok", "error": None, **_numbers(found)}
-        except MicoError as error:
-            last = error
-            row |= {"status": status_of(error), "error": str(error), "exit_code": error.exit_code, "cycles": None}
-        rows.append(row)
+            return _measured(bench, store, program, x, expected, laps)
+        finally:
+            free.put(bench)
+
+    rows, started = [], list[Future[Measurement] | None]()
+    pool = ThreadPoolExecutor(len(benches))
+    try:
+        for name, scheme in schemes:
+            row: dict[str, Any] = {"name": f"{workload.graph.name} {name}", "scheme": scheme.to_json()}
+            rows.append(row)
+            try:
+                quantised = workload.evaluator.quantise(scheme)
+                program = benches[0].build(quantised.model)
+            except MicoError as error:
+                last = error
+                row |= _failure(error)
+                started.append(None)
+                continue
+            started.append(pool.submit(measured, program, quantised.model.run(x)))
+            accuracy = workload.evaluator.accuracy(quantised.model, "test", images)
+            row |= {"method": quantised.method, "accuracy": accuracy}
+        for row, future in zip(rows, started, strict=True):
+            try:
+                if future is not None:
+                    row |= {"status": "ok", "error": None, **_numbers(future.result())}
+            except MicoError as error:
+                last = error
+                row |= _failure(error)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        for bench in benches:
+            bench.close()
     result = {
         "format": FORMAT,
         "model": workload.graph.name,
@@ -75,11 +106,19 @@ def measure_schemes(
     return result, last
 
 
-def _measured(bench: Pool, store: Store, program: Any, x: Any, expected: Any, laps: int) -> Measurement:
+def _failure(error: MicoError) -> dict[str, Any]:
+    return {"status": status_of(error), "error": str(error), "exit_code": error.exit_code, "cycles": None}
+
+
+def _measured(
+    bench: Pool, store: Store, program: Program, x: NDArray[Any], expected: NDArray[np.int32], laps: int
+) -> Measurement:
+    """Look it up, or measure it on whichever target is free, on another where one dies."""
     found = store.lookup(bench.provenance(program).key())
     if found is not None:
         return found
-    for attempt in range(max(2, bench.copies)):
+    attempts = max(2, bench.copies)
+    for attempt in range(1, attempts + 1):
         try:
             bench.open()
             result = store.measure_once(bench, program, x, expected=expected, laps=laps, tools=versions())
@@ -87,7 +126,7 @@ def _measured(bench: Pool, store: Store, program: Any, x: Any, expected: Any, la
             return result
         except _OF_THE_DEVICE:
             bench.close()
-            if attempt + 1 == max(2, bench.copies):
+            if attempt == attempts:
                 raise
     raise AssertionError("unreachable")
 
