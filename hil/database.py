@@ -7,6 +7,7 @@ lock of a file anyway; in PostgreSQL every writer takes the same advisory lock.
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, inspect, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import QueuePool
 
 from hil import migrations
 from hil import schema as t
@@ -23,6 +24,7 @@ from mico.errors import StoreError
 __all__ = ["Database"]
 
 BUSY_TIMEOUT_S = 30.0
+_EXPECTED = "expected a path, or a database URL, for instance postgresql://user@host/name"
 _WRITERS = 0x6D69636F  # number of the advisory lock
 
 # A server that is gone is noticed within half a minute, also where nothing says so.
@@ -33,6 +35,10 @@ _NETWORK = {
     "keepalives_count": 3,
     "tcp_user_timeout": 25000,
 }
+
+
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+_of_parent: list[Any] = []
 
 
 class Database:
@@ -61,7 +67,12 @@ class Database:
     def __init__(self, where: str | os.PathLike[str]) -> None:
         self.where = os.fspath(where)
         self._shown, self._engine = _open(self.where)
+        _engines.add(self._engine)
         self._prepare()
+
+    def close(self) -> None:
+        """Close the connections that are kept; they are opened again when they are needed."""
+        self._engine.dispose()
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:
@@ -139,28 +150,43 @@ def _open(where: str) -> tuple[str, Engine]:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"cannot make the store's folder: {error}", where=where) from error
-        engine = create_engine(URL.create("sqlite", database=str(path)), poolclass=NullPool)
-        shown = where
+        url, shown = URL.create("sqlite", database=str(path)), where
     else:
         try:
             url = make_url(where)
             if url.drivername in ("postgres", "postgresql"):
                 url = url.set(drivername="postgresql+psycopg")
-            missing = {name: value for name, value in _NETWORK.items() if name not in url.query}
-            arguments = missing if url.get_backend_name() == "postgresql" else {}
-            engine = create_engine(url, poolclass=NullPool, connect_args=arguments)
-        except (SQLAlchemyError, ImportError, ValueError) as error:
-            cure = "expected a path or a database URL, for instance postgresql://user@host/name"
-            raise StoreError(f"cannot open: {error}", where=_masked(where), cure=cure) from error
+        except (SQLAlchemyError, ValueError) as error:
+            raise StoreError(f"cannot open: {error}", where=_masked(where), cure=_EXPECTED) from error
         shown = _masked(where)
-    if engine.dialect.name == "sqlite":
+    kind = url.drivername.partition("+")[0]
+    if kind not in ("sqlite", "postgresql"):
+        raise StoreError(f"{kind} is not supported", where=shown, cure=_EXPECTED)
+    if kind == "sqlite" and url.database in (None, "", ":memory:"):
+        raise StoreError("a store in memory would be lost", where=shown, cure=_EXPECTED)
+    missing = {name: value for name, value in _NETWORK.items() if name not in url.query and kind == "postgresql"}
+    # A connection is kept: the last one to close an SQLite file would write all of its log back each time.
+    pool = {"poolclass": QueuePool, "pool_size": 2, "max_overflow": -1, "pool_pre_ping": kind == "postgresql"}
+    try:
+        engine = create_engine(url, connect_args=missing, **pool)
+    except (SQLAlchemyError, ImportError) as error:
+        raise StoreError(f"cannot open: {error}", where=shown, cure=_EXPECTED) from error
+    if kind == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-    elif engine.dialect.name == "postgresql":
-        event.listen(engine, "begin", _begin_postgresql)
     else:
-        raise StoreError(f"{engine.dialect.name} is not supported", where=shown, cure="SQLite or PostgreSQL")
+        event.listen(engine, "begin", _begin_postgresql)
     return shown, engine
+
+
+def _after_fork() -> None:
+    """A child has connections of its own; those of its parent it must not even close."""
+    for engine in list(_engines):
+        _of_parent.append(engine.pool)
+        engine.dispose(close=False)
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _masked(url: str) -> str:
@@ -182,6 +208,7 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # A writer takes the lock at once: a transaction that reads first could not be retried by SQLite when it must wait.
     read = connection.get_execution_options().get("mico_read")
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
     connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
 
 
