@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PY    := .venv/bin/python
 JOBS  ?= $(shell nproc)
 
-.PHONY: help setup images demo test test-all lint format clean doctor test-isa test-mlperf fuzz
+.PHONY: help setup images lab demo test test-all lint format clean doctor test-isa test-mlperf fuzz
 help:
 	@echo "make demo      the whole loop on a simulated RISC-V SoC; results in build/demo"
 	@echo "make test      all tests but the slow ones"
@@ -15,6 +15,7 @@ help:
 	@echo "make format    ruff format and clang-format, in place"
 	@echo "make bench-X   one benchmark of tests/bench; writes build/bench/X.json"
 	@echo "make images    container images, on the engine that runs here; IMAGES=soc for one"
+	@echo "make lab       containers: four SoCs, BitFusion, a database, and a campaign on them (docker/README.md)"
 	@echo "make doctor    what is installed, and what is missing with its cure"
 	@echo "make clean     removes build/ (trained weights and the store of measurements included)"
 
@@ -29,6 +30,12 @@ doctor: setup
 
 images: setup
 	@.venv/bin/mico images build $(IMAGES)
+
+COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) -f docker/compose.yaml
+lab: setup
+	@.venv/bin/mico images build
+	$(COMPOSE) up --abort-on-container-exit --exit-code-from campaign
+	$(COMPOSE) down
 
 test: setup
 	$(PY) -m pytest -n $(JOBS) --dist worksteal -m "not slow" $(PYTEST_ARGS)
