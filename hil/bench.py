@@ -170,14 +170,10 @@ class Pool(Target):
         self.copies = len(members)
         self._first = 0  # where the search for a free member begins
         self._current: Leased | None = None
+        self.lab_name = ""
         self._compared: set[str] = set()
         self._lock = threading.RLock()
         self._timer: threading.Timer | None = None
-
-    @property
-    def current(self) -> str:
-        """Lab name of the member in use; empty while closed."""
-        return "" if self._current is None else self._current.lab_name
 
     @property
     def device(self) -> Target:
@@ -196,6 +192,7 @@ class Pool(Target):
             if self._current is not None:
                 return  # it was resting
             self._current = self._take()
+            self.lab_name = self._current.lab_name
 
     def rest(self) -> bool:
         """Nothing is wanted for now: unless it is opened again within *linger_s*, others may have the target."""
@@ -210,7 +207,7 @@ class Pool(Target):
         with self._lock:
             self._stop_timer()
             if self._current is not None:
-                current, self._current = self._current, None
+                current, self._current, self.lab_name = self._current, None, ""
                 current.close()
 
     def provenance(self, program: Program) -> Provenance:

@@ -101,7 +101,7 @@ def console(
         if program is not None:
             bench.flash(program)
         if sys.stdin.isatty():
-            print(f"{bench.current}: {target.port.url}; Ctrl-D ends", file=sys.stderr)
+            print(f"{bench.lab_name}: {target.port.url}; Ctrl-D ends", file=sys.stderr)
         converse(target.port, sys.stdin, timeout_s=timeout)
 
 
@@ -136,7 +136,7 @@ def run(
             outputs = bench.infer(x)
             different = int(np.any(outputs != integers.run(x).reshape(outputs.shape), axis=1).sum())
             right = float(np.mean(outputs.argmax(axis=1) == labels))
-            print(f"{workload.graph.name} {title} on {bench.current}: {right:.2%} of {len(x)} images right, ", end="")
+            print(f"{workload.graph.name} {title} on {bench.lab_name}: {right:.2%} of {len(x)} images right, ", end="")
             print(f"{different} differ from Python in a logit")
             wrong += different
     if wrong:

@@ -119,12 +119,13 @@ class Store(Campaigns, Queries):
                 samples = error.samples if run is None and isinstance(error, MeasurementError) else ()
                 samples = samples if run is None else run.samples
                 failure = _Failure(status_of(error), str(error), samples)
-                self._finish(attempt, provenance, program, tools or {}, failure)
+                self._finish(attempt, provenance, program, tools or {}, failure, target.lab_name)
                 raise
             except BaseException as error:
-                self._finish(attempt, provenance, program, tools or {}, _Failure("interrupted", repr(error)))
+                failure = _Failure("interrupted", repr(error))
+                self._finish(attempt, provenance, program, tools or {}, failure, target.lab_name)
                 raise
-            if not self._finish(attempt, provenance, program, tools or {}, run):
+            if not self._finish(attempt, provenance, program, tools or {}, run, target.lab_name):
                 raise StoreError(
                     "somebody else took this measurement over while it ran, so that it is not kept",
                     where=f"measurement {key[:12]}",
@@ -178,11 +179,16 @@ class Store(Campaigns, Queries):
         program: Program,
         tools: Mapping[str, str],
         what: Run | _Failure,
+        where: str,
     ) -> bool:
         """Write what became of an attempt; False where it is not its claim any more, and no measurement comes of it."""
         key, now = provenance.key(), time.time()
         run, failure = (None, what) if isinstance(what, _Failure) else (what, None)
-        ended: dict[str, Any] = {"ended": now, "samples": [int(s) for s in what.samples] or None}
+        ended: dict[str, Any] = {
+            "ended": now,
+            "samples": [int(s) for s in what.samples] or None,
+            "target": where or None,
+        }
         outcome = {"status": failure.status if failure else "ok", "error": clean(failure.error) if failure else None}
         this = t.attempts.c.id == attempt
         with self._write() as connection:

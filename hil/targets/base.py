@@ -142,12 +142,15 @@ class Target(ABC):
     simd
         Version of its SIMD unit, SIMD_VERSION in the info block: kernels of that version and below run on it, and plain
         C (0) on anything.
+    lab_name
+        Name in the lab of the device in use; empty where it has none.
     copies
         Devices that stand behind it: what one of them fails at is worth trying on the next.
     """
 
     name: str
     simd: int = 0
+    lab_name: str = ""
     copies: int = 1
 
     @abstractmethod

@@ -152,15 +152,16 @@ class Board(ConsoleTarget):
             return results
 
         results = self.talk(work)
+        samples = tuple(cycles for cycles, _, _ in results)
         outputs = results[0][2]
         if any(not np.array_equal(outputs, other) for _, _, other in results):
             raise MeasurementError(
                 f"{laps} laps on one input gave different outputs",
                 where=f"{self.name}, {program.name}",
                 cure="the board computes wrong: its clock is too fast, or its power too weak",
+                samples=samples,
             )
         parts = [sum_layers(layers, cycles, program.name) for cycles, layers, _ in results]
-        samples = tuple(cycles for cycles, _, _ in results)
         median, _ = median_and_mad(samples)
         return Run(outputs[None], median, samples, parts[samples.index(median)])
 

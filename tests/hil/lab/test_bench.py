@@ -64,8 +64,8 @@ def test_a_simulator_killed_in_mid_measurement_is_replaced_by_another(tmp_path: 
     bench.members[0].inner.flash = flash_and_kill  # type: ignore[method-assign]
     found = work.measure(program, model)
     assert len(killed) == 1
-    assert bench.current == "soc-1"
-    assert [row["status"] for row in store.attempts()] == ["device", "ok"]
+    assert bench.lab_name == "soc-1"
+    assert [(row["status"], row["target"]) for row in store.attempts()] == [("device", "soc-0"), ("ok", "soc-1")]
     assert Leases(store).health()["soc-0"].failures == 1
     work.close()
     assert Leases(store).holders() == {}
@@ -88,7 +88,7 @@ def test_a_resting_target_goes_to_whoever_waits(tmp_path: Path) -> None:
     assert first.rest()
     second.wait_s = 20
     with second:
-        assert second.current == "soc-0"
+        assert second.lab_name == "soc-0"
         with pytest.raises(DeviceError, match="no target of the pool is open"):
             first.info()
     first.close()
@@ -135,7 +135,7 @@ def test_a_target_that_keeps_failing_is_left_alone_and_the_others_work_on(tmp_pa
     bench._first = 0
     with bench:
         bench.flash(program)
-        assert bench.current == "b"
+        assert bench.lab_name == "b"
     store = Store(tmp_path / "store.sqlite")
     assert "3 failures in a row, the last: unplugged" in str(Leases(store).health()["a"].reason)
     alone = Pool(bench.members[:1])
