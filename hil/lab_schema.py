@@ -166,7 +166,7 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
     },
     "container": {
         **_COUNT,
-        "image": Key(_TEXT, "name of the image, or soc for the one of `mico images build`"),
+        "image": Key(_TEXT, "name of the image; soc or bitfusion for that of `mico images build`"),
         "cpus": Key(_number, "limit, for instance 0.5"),
         "memory": Key(_matching(r"\d+[kmgKMG]?", '"512m"'), "limit, for instance 512m"),
     },

@@ -8,14 +8,17 @@ request        members                                                     answe
 ``ready``      none                                                        ``ready``: what is simulated
 ``jobs``       jobs: fields of Job, ``image_bytes`` instead of ``image``;  ``reports``: fields of Report,
                the images follow                                           ``data_bytes``; the data follow
+``hold``       none                                                        ``hold``; the connection stays open
 =============  ==========================================================  ===============================
 
 What fails is answered by ``error`` with the error's kind, what, where and cure. Jobs are run one request at a time.
+With ``--linger SECONDS`` the server ends when nobody has held it for so long.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import signal
@@ -23,6 +26,7 @@ import socket
 import socketserver
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from io import BufferedIOBase
@@ -83,9 +87,34 @@ def exchange(address: tuple[str, int], jobs: Sequence[Job] | None, timeout_s: fl
         return [_report_of(item, stream) for item in answer["reports"]]
 
 
-def serve(listen: tuple[str, int], told: dict[str, Any], run: Run) -> socketserver.ThreadingTCPServer:
-    """A server that is bound and not yet serving: ``serve_forever()`` is the caller's."""
-    lock = threading.Lock()
+class _Holders:
+    """Who holds the server, and since when nobody does."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+        self._since = time.monotonic()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._count -= 1
+            self._since = time.monotonic()
+
+    def alone_s(self) -> float:
+        """Seconds without a holder; 0 while there is one."""
+        with self._lock:
+            return 0.0 if self._count else time.monotonic() - self._since
+
+
+def serve(
+    listen: tuple[str, int], told: dict[str, Any], run: Run, *, linger_s: float = 0.0
+) -> socketserver.ThreadingTCPServer:
+    """A server that is bound; ``serve_forever()`` is the caller's, and returns when it was not held for *linger_s*."""
+    lock, holders = threading.Lock(), _Holders()
 
     class Handler(socketserver.StreamRequestHandler):
         timeout = _TIMEOUT_S
@@ -97,8 +126,16 @@ def serve(listen: tuple[str, int], told: dict[str, Any], run: Run) -> socketserv
                 if request.get("request") == "ready":
                     _send(stream, {"event": "ready", **told}, [])
                     return
+                if request.get("request") == "hold":
+                    with holders:
+                        _send(stream, {"event": "hold"}, [])
+                        self.connection.settimeout(None)
+                        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                        while self.connection.recv(64):
+                            pass
+                    return
                 if request.get("request") != "jobs":
-                    raise ProtocolError("no such request", where=str(request)[:200], cure="ready or jobs")
+                    raise ProtocolError("no such request", where=str(request)[:200], cure="ready, jobs or hold")
                 jobs = _jobs_of(request, stream)
                 with lock:
                     reports = run(jobs)
@@ -125,6 +162,11 @@ def serve(listen: tuple[str, int], told: dict[str, Any], run: Run) -> socketserv
     class Server(socketserver.ThreadingTCPServer):
         allow_reuse_address = True
         daemon_threads = True
+
+        def service_actions(self) -> None:
+            if linger_s and holders.alone_s() > linger_s:
+                print(json.dumps({"event": "abandoned", "seconds": linger_s}), flush=True)
+                threading.Thread(target=self.shutdown, daemon=True).start()
 
     return Server(listen, Handler)
 
@@ -210,6 +252,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m hil.harness.bf_server", description=__doc__.splitlines()[0])
     parser.add_argument("--listen", metavar="HOST:PORT", help="where jobs are taken")
     parser.add_argument("--probe", metavar="HOST:PORT", help="only ask whether a server answers there")
+    parser.add_argument(
+        "--linger", type=float, default=0.0, metavar="SECONDS", help="end when nobody holds it for so long"
+    )
     parser.add_argument("--machine", default=os.environ.get("MICO_MACHINE", "{}"), help="sizes, as JSON")
     options = parser.parse_args(arguments)
     try:
@@ -222,9 +267,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         machine, build = Machine(**json.loads(options.machine)), Build.FUNCTIONAL
         told = facts(machine, build)
         signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-        with serve((host, int(port)), told, lambda jobs: run_jobs(machine, jobs, build=build)) as server:
+        run = functools.partial(run_jobs, machine, build=build)
+        with serve((host, int(port)), told, run, linger_s=options.linger) as server:
             print(json.dumps({"event": "ready", "address": "{}:{}".format(*server.server_address), **told}), flush=True)
             server.serve_forever()
+        os._exit(0)  # a simulation may still run for somebody who is gone
     except (MicoError, OSError) as error:
         print(f"bf_server: {error}", file=sys.stderr)
         return error.exit_code if isinstance(error, MicoError) else 3

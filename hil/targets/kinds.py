@@ -33,9 +33,11 @@ def _bitfusion(_name: str, options: Options) -> Target:
 
 
 def _container(name: str, options: Options) -> Target:
+    from hil.targets.bitfusion_container import BitFusionContainer, is_bitfusion
     from hil.targets.container import ContainerTarget
 
-    return ContainerTarget(name=name, **{"cpus": None, "memory": None, **options})
+    kind = BitFusionContainer if is_bitfusion(options["image"]) else ContainerTarget
+    return kind(name=name, **{"cpus": None, "memory": None, **options})
 
 
 def _soc_server(_name: str, options: Options) -> Target:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -86,6 +87,23 @@ def test_the_probe_says_whether_it_answers(address: str):
         subprocess.run([*command, "127.0.0.1:1"], cwd=ROOT, capture_output=True, timeout=60, check=False).returncode
         == 3
     )
+
+
+def test_it_ends_when_nobody_holds_it_but_a_question_is_no_hold():
+    command = [sys.executable, "-m", "hil.harness.bf_server", "--listen", "127.0.0.1:0", "--linger", "1.5"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    where = split_address(json.loads(process.stdout.readline())["address"])
+    with socket.create_connection(where, 30.0) as held:
+        held.sendall(b'{"request": "hold"}\n')
+        assert b"hold" in held.recv(64)
+        time.sleep(3.0)
+        exchange(where, None, 30.0)
+        assert process.poll() is None
+    started = time.monotonic()
+    assert process.wait(15) == 0
+    assert time.monotonic() - started > 1.0
+    assert '"event": "abandoned"' in process.communicate()[0]
 
 
 def test_nobody_there_is_an_error_with_the_address():
