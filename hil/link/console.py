@@ -87,6 +87,18 @@ class Console:
         self._clean = True
         return lines
 
+    def answers(self, timeout_s: float) -> bool:
+        """Whether a console is there and takes commands: the answer to an empty one comes within *timeout_s*."""
+        self.port.drain(quiet_s=0.0)
+        self._pending = b""
+        self._clean = False
+        self.port.write(b"%")
+        try:
+            self._clean = self._answer("an answer to an empty command", timeout_s) == ["e-[Empty command]"]
+        except ProtocolError:
+            return False
+        return self._clean
+
     def sync(self, timeout_s: float = 2.0) -> None:
         """Bring the console to a state where it takes a command, whatever was half sent or half read before.
 

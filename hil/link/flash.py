@@ -16,10 +16,10 @@ from hil.link.frame import MAX_PAYLOAD, OVERHEAD, Frame, FrameReader, FrameType,
 from hil.link.port import Port
 from mico.errors import FlashError, ProtocolError, ProtocolTimeout
 
-__all__ = ["FlashReport", "flash"]
+__all__ = ["DEFAULT_BAUD", "FlashReport", "flash"]
 
 _CRC_BYTES_PER_S = 50_000  # the slowest device's CRC-32 of the image, by far
-_DEFAULT_BAUD = 115_200  # of the boot loader after a reset, and of every program
+DEFAULT_BAUD = 115_200  # of the boot loader after a reset, and of every program
 _FAST_TRIALS = 2  # of a higher rate, before the image goes at the default one
 _FLUSH = bytes(MAX_PAYLOAD + OVERHEAD)  # completes whatever frame the device still waits for
 
@@ -93,7 +93,7 @@ def flash(
         raise FlashError("the image is empty", where=port.url)
     start = time.monotonic()
     sender = _Sender(port, timeout_s, retries, watch)
-    fast_trials = _FAST_TRIALS if baud not in (None, _DEFAULT_BAUD) and port.has_baud else 0
+    fast_trials = _FAST_TRIALS if baud not in (None, DEFAULT_BAUD) and port.has_baud else 0
     used = 0
     for attempt in range(retries + 1):
         try:
@@ -180,17 +180,17 @@ class _Sender:
 
     def slow_down(self) -> None:
         """Both back to the default rate. A device that has not heard of it returns there by itself."""
-        if self._propose(_DEFAULT_BAUD, 1) == _DEFAULT_BAUD:
+        if self._propose(DEFAULT_BAUD, 1) == DEFAULT_BAUD:
             self.back_to_default()
             return
         self.back_to_default()
-        if self._propose(_DEFAULT_BAUD, self.retries + 1) is None:
+        if self._propose(DEFAULT_BAUD, self.retries + 1) is None:
             raise _RestartError("the device did not come back from a higher baud rate")
 
     def back_to_default(self) -> None:
         if self.fast:
             self.fast = 0
-            self.port.set_baud(_DEFAULT_BAUD)
+            self.port.set_baud(DEFAULT_BAUD)
 
     def _propose(self, baud: int, trials: int) -> int | None:
         """The rate that the device changes to; 0 where it keeps its rate; None where it does not answer."""

@@ -26,6 +26,7 @@ __all__ = ["ConsoleTarget", "sum_layers"]
 LAYERS_TOLERANCE = 0.01
 MAX_LAPS = 256
 """The console keeps the cycles of so many laps."""
+_ASK_S = 0.3  # a console answers an empty command within milliseconds
 _T = TypeVar("_T")
 
 
@@ -43,12 +44,17 @@ class ConsoleTarget(Target):
 
     Attributes
     ----------
-    flash_timeout_s, flash_retries
+    flash_timeout_s, flash_retries, flash_baud
         Of :func:`hil.link.flash.flash`.
+    asks_first
+        Whether :meth:`flash` asks what runs, and leaves the device alone where it is that very image: its size and the
+        CRC-32 of the memory that it lies in. For devices that outlive the program that uses them.
     """
 
     flash_timeout_s = 2.0
     flash_retries = 10
+    flash_baud: int | None = None
+    asks_first = False
 
     def __init__(self, *, simd: int = 2, timeout_s: float = 20.0, infer_timeout_s: float = 900.0) -> None:
         self.simd = simd
@@ -97,10 +103,12 @@ class ConsoleTarget(Target):
         self._disconnect()
 
     def flash(self, program: Program) -> None:
+        other = self._program is not None and self._program.digest != program.digest
         self._console = self._program = None
         port = self._opened()
         try:
-            console, info = self._load(port, program)
+            found = self._already(port, program) if self.asks_first and not other else None
+            console, info = found or self._load(port, program)
             self._check_identity(info, program)
         except MicoError as error:
             raise self._diagnosed(error) from error
@@ -147,6 +155,7 @@ class ConsoleTarget(Target):
                 f"{laps} laps of the simulator took {samples} cycles: they must be {laps} equal numbers",
                 where=program.name,
                 cure="a bug of the simulator or the firmware: simulated time is exact",
+                samples=samples,
             )
         return Run(outputs, samples[0], samples, sum_layers(layers, samples[0], program.name))
 
@@ -175,6 +184,18 @@ class ConsoleTarget(Target):
 
     # ---- details
 
+    def _already(self, port: Port, program: Program) -> tuple[Console, dict[str, str]] | None:
+        """The console of *program* where that runs already, as far as the device can tell; else None."""
+        console = Console(port, timeout_s=self.timeout_s, watch=self._watch)
+        try:
+            if not console.answers(_ASK_S):
+                return None
+            info = console.info()
+            self._check_identity(info, program)
+        except MicoError:  # another image, another board, a trap, nothing: all of it is looked at when it is flashed
+            return None
+        return console, info
+
     def _load(self, port: Port, program: Program) -> tuple[Console, dict[str, str]]:
         """Restart the device, send the image, and ask what runs."""
         self._restart(port)
@@ -186,6 +207,7 @@ class ConsoleTarget(Target):
             entry=program.entry,
             timeout_s=self.flash_timeout_s,
             retries=self.flash_retries,
+            baud=self.flash_baud,
             watch=self._watch,
         )
         console = Console(port, timeout_s=self.timeout_s, watch=self._watch)

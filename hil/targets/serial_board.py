@@ -6,10 +6,11 @@ import os
 import time
 from typing import Any
 
+from hil.link.flash import DEFAULT_BAUD
 from hil.link.port import Port, open_port
 from hil.targets.board import Board
 from hil.usb_ports import find_port
-from mico.errors import DeviceError
+from mico.errors import DeviceError, UsageError
 
 __all__ = ["SerialBoard"]
 
@@ -23,6 +24,10 @@ class SerialBoard(Board):
         One of them: the USB serial number of its bridge, ``vendor:product``, a path that stays the same.
     baud
         Of the console.
+    flash_baud
+        Proposed to the boot loader for the image; None: as the console.
+    flash_baud
+        To be agreed upon with the boot loader for the image; the console must be at 115,200.
     options
         As :class:`Board`.
     """
@@ -35,11 +40,20 @@ class SerialBoard(Board):
         usb: str | None = None,
         port: str | None = None,
         baud: int = 115200,
+        flash_baud: int | None = None,
+        flash_baud: int | None = None,
         **options: Any,
     ) -> None:
         super().__init__(name, **options)
+        if flash_baud is not None and baud != DEFAULT_BAUD:
+            raise UsageError(
+                f"baud {baud} and flash_baud {flash_baud}",
+                where=name,
+                cure=f"another rate for the image is agreed upon at {DEFAULT_BAUD} baud: leave one of them out",
+            )
+        self.flash_baud = flash_baud
         self.serial, self.usb, self.device = serial, usb, port
-        self.baud = baud
+        self.baud, self.flash_baud = baud, flash_baud
 
     def trouble(self) -> str:
         try:

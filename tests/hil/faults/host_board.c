@@ -69,6 +69,16 @@ void platform_info(void) {
     info_text("fault", platform_fault() ? platform_fault() : "none");
 }
 
+// tamper%: RAM that does not keep what was loaded.
+static int tamper(char *word, char *rest) {
+    (void)rest;
+    if (word[0] != 't' || word[1] != 'a') return 0;
+    ram[image_bytes / 2] ^= 1;
+    return 1;
+}
+
+const struct console_extra console_extra[1] = {{"m-[tamper%: one bit of the image]", tamper}};
+
 static void receive(void *context, uint8_t *data, uint32_t size) {
     (void)context;
     platform_read_bytes(data, size);
