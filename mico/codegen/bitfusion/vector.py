@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import lcm
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,16 +38,27 @@ class VectorSteps:
 
     def steps(self) -> Iterator[Step]:
         weights = self._params()
+        if len(self.places) == 2:
+            for tile, distance in self._pairs():
+                yield self._step(tile, distance, weights)
+            return
+        rows = self._rows()
+        if rows == 0:
+            yield from self._sliced(weights)
+            return
+        for tile in self._tiles(rows):
+            yield self._step(tile, 0, weights)
+
+    def _step(self, tile: Tile, distance: int, weights: Unit | None) -> Step:
         window = self.layer.window
         flat = window.kernel == (1, 1) == window.stride and self._flat()
-        for tile, distance in self._pairs() if len(self.places) == 2 else ((t, 0) for t in self._tiles()):
-            registers = self._registers(tile, distance)
-            registers |= self._flat_grid(tile) if flat else self._grid(tile)
-            offset = (
-                self.out.offset + tile.first * self.out.image + tile.band.start * self.out.row
-                + self.layer.channel * self.out.format.bits // 8
-            )  # fmt: skip
-            yield Step(self.index, registers, offset, tile.units, tile.base, tile.shift, weights)
+        registers = self._registers(tile, distance)
+        registers |= self._flat_grid(tile) if flat else self._grid(tile)
+        offset = (
+            self.out.offset + tile.first * self.out.image + tile.band.start * self.out.row
+            + self.layer.channel * self.out.format.bits // 8
+        )  # fmt: skip
+        return Step(self.index, registers, offset, tile.units, tile.base, tile.shift, weights)
 
     def _flat(self) -> bool:
         """Whether elements can be taken M at a time without regard to pixels."""
@@ -157,7 +169,7 @@ class VectorSteps:
         """Bytes of IBUF for a tile: a quarter, so that loads run ahead by more than a tile."""
         return self.machine.ibuf_bytes // 4
 
-    def _tiles(self) -> Iterator[Tile]:
+    def _tiles(self, rows: int) -> Iterator[Tile]:
         place, beat = self.places[0], self.machine.beat
         per_image = place.image
         if per_image <= self._room():
@@ -167,12 +179,12 @@ class VectorSteps:
                 count = min(images, self.batch - first)
                 yield image_tile(place, first, count, whole, (0, place.size), beat, self.after[0], self._shape)
             return
-        cuts = self._cuts(self._rows())
+        cuts = self._cuts(rows)
         for image in range(self.batch):
             yield from row_tiles(place, place.row, image, cuts, beat, self.after[0], (0, self.out.width))
 
     def _rows(self) -> int:
-        """Output rows of a band: as many as fit when bands behind it are loaded meanwhile."""
+        """Output rows of a band: as many as fit when bands behind it are loaded meanwhile; 0 where not one does."""
         beat, row = self.machine.beat, self.places[0].row
         for share in (2, 1):
             for rows in range(self.out.height, 0, -1):
@@ -180,14 +192,44 @@ class VectorSteps:
                 spans = [(b.bottom - a.top) * row + 2 * beat for a, b in pairwise(cuts)]
                 if max(spans, default=1 << 62) * share <= self.machine.ibuf_bytes:
                     return rows
-        tallest = max((cut.bottom - cut.top) * self.places[0].row + 2 * self.machine.beat for cut in self._cuts(1))
-        if tallest <= self.machine.ibuf_bytes:
-            return 1
-        raise CompileError(
-            f"a row of its results reads {tallest} bytes, the input buffer holds {self.machine.ibuf_bytes}",
-            where=self.layer.name,
-            cure="a larger input buffer",
-        )
+        return 1 if self._tallest() * row + 2 * beat <= self.machine.ibuf_bytes else 0
+
+    def _tallest(self) -> int:
+        """Rows of the picture that a row of results reads."""
+        return max(cut.bottom - cut.top for cut in self._cuts(1))
+
+    def _sliced(self, weights: Unit | None) -> Iterator[Step]:
+        """A row of results at a time, some of the channels at a time: they are loaded pixel by pixel."""
+        place, beat, pixels = self.places[0], self.machine.beat, self._tallest() * self.places[0].width
+        grain = lcm(self._vector[0], beat)
+        most = next((n for share in (4, 2, 1) if (n := self.machine.ibuf_bytes // share // pixels // grain)), 0) * grain
+        if place.pixel % beat or not most:
+            raise CompileError(
+                f"a row of its results reads {pixels * place.pixel} bytes, the input buffer holds "
+                f"{self.machine.ibuf_bytes}, and {grain} bytes of each pixel do not fit or pixels are not whole beats",
+                where=self.layer.name,
+                cure="a larger input buffer",
+            )
+        for start in range(0, place.pixel, most):
+            size = min(most, place.pixel - start)
+            first, bits = start * 8 // place.format.bits, place.format.bits
+            channels = min(size * 8 // bits, place.channels - first)
+            view = replace(place, channels=channels, pixel=size)
+            part = replace(self, layer=replace(self.layer, channel=self.layer.channel + first), places=(view,))
+            for image in range(self.batch):
+                for band in self._cuts(1):
+                    yield part._step(part._slice(place, start, image, band), 0, weights)
+
+    def _slice(self, whole: Place, start: int, image: int, band: Band) -> Tile:
+        """Of each pixel of a band of *whole*, the bytes of this layer's picture from *start* on."""
+        beat, view = self.machine.beat, self.places[0]
+        beats, pixels = view.pixel // beat, (band.bottom - band.top) * view.width
+        offset = whole.offset + image * whole.image + band.top * whole.row + start
+        unit = Unit(
+            False, (Transfer(Buffer.IBUF, offset, pixels, beats, whole.pixel, 0, beats),), pixels * beats,
+            after=self.after[0],
+        )  # fmt: skip
+        return Tile(image, 1, band, (unit,), unit, -band.top * view.row, 0, *self._shape)
 
     def _pairs(self) -> Iterator[tuple[Tile, int]]:
         """Tiles of both operands of an addition, side by side: the second operand's distance in bytes."""
