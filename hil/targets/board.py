@@ -22,12 +22,11 @@ from hil.site_command import run_command
 from hil.targets.base import Program, Provenance, Run
 from hil.targets.console_target import ConsoleTarget, sum_layers
 from hil.toolchain import firmware_hash
-from mico.errors import DeviceError, FlashError, MeasurementError, MicoError, ProtocolError, ProtocolTimeout
+from mico.errors import DeviceError, FlashError, MeasurementError, MicoError, ProtocolTimeout
 
 __all__ = ["MIN_LAPS", "Board", "median_and_mad"]
 
 MIN_LAPS = 5
-_ASK_S = 0.3
 _NUMBERS = ("ram-bytes", "ram-latency", "simd-version")
 _NOTHING = ("", "00000000", "ffffffff")  # of a build id: what an unset or absent register reads
 
@@ -195,9 +194,6 @@ class Board(ConsoleTarget):
         port.drain(limit_s=self.boot_s)
 
     def _load(self, port: Port, program: Program) -> tuple[Console, dict[str, str]]:
-        running = self._running_already(port, program)
-        if running is not None:
-            return running
         if self.programmer is None:
             try:
                 return super()._load(self._opened(), program)
@@ -219,17 +215,6 @@ class Board(ConsoleTarget):
         console = Console(self._port, timeout_s=self.timeout_s)
         console.sync()  # its boot lines may have come before the port was open
         return console, console.info()
-
-    def _running_already(self, port: Port, program: Program) -> tuple[Console, dict[str, str]] | None:
-        """The console of *program* where the board runs it: flashing takes seconds, asking does not."""
-        console = Console(port, timeout_s=self.timeout_s)
-        try:
-            console.sync(_ASK_S)
-            info = console.info()
-            self._check_identity(info, program)
-        except (ProtocolError, FlashError):  # nothing, something else, or something broken runs there
-            return None
-        return console, info
 
     def _recognise(self, info: dict[str, str]) -> None:
         identity = self._identify(info)

@@ -25,8 +25,6 @@ class SerialBoard(Board):
     baud
         Of the console.
     flash_baud
-        Proposed to the boot loader for the image; None: as the console.
-    flash_baud
         To be agreed upon with the boot loader for the image; the console must be at 115,200.
     options
         As :class:`Board`.
@@ -41,7 +39,6 @@ class SerialBoard(Board):
         port: str | None = None,
         baud: int = 115200,
         flash_baud: int | None = None,
-        flash_baud: int | None = None,
         **options: Any,
     ) -> None:
         super().__init__(name, **options)
@@ -53,7 +50,7 @@ class SerialBoard(Board):
             )
         self.flash_baud = flash_baud
         self.serial, self.usb, self.device = serial, usb, port
-        self.baud, self.flash_baud = baud, flash_baud
+        self.baud = baud
 
     def trouble(self) -> str:
         try:
