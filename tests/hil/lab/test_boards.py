@@ -160,7 +160,7 @@ def test_a_programmer_loads_the_image_while_the_port_is_free(tmp_path: Path) -> 
             assert np.array_equal(target.infer(x), model.run(x))
         text = entry("serial", served, 'programmer = ["sh", "-c", "echo verify failed; exit 1"]')
         with pytest.raises(FlashError, match="verify failed"), lab_of(tmp_path, text).target("dut") as target:
-            target.flash(build_program(model))
+            target.flash(build_program(picture(seed=9)))
 
 
 def test_power_commands_frame_the_session_and_restart_a_board_without_reset(tmp_path: Path) -> None:
@@ -171,10 +171,9 @@ def test_power_commands_frame_the_session_and_restart_a_board_without_reset(tmp_
         off = ["sh", "-c", f"echo off >> {log}"]
         text = entry("serial", served, f"power_on = {json.dumps(on)}", f"power_off = {json.dumps(off)}")
         text = "\n".join(line for line in text.splitlines() if not line.startswith("reset"))
-        model = picture()
-        x = inputs(model, 1, seed=4)
+        x = inputs(picture(), 1, seed=4)
         with lab_of(tmp_path, text).target("dut") as target:
-            for _ in range(2):
+            for model in (picture(), picture(seed=9)):
                 target.flash(build_program(model))
                 assert np.array_equal(target.infer(x), model.run(x))
         assert log.read_text().split() == ["on", "off", "on", "off", "on", "off"]
@@ -188,7 +187,23 @@ def test_a_board_that_cannot_be_restarted_says_what_to_do() -> None:
         with target:
             target.flash(program)  # it waits in its boot loader
             with pytest.raises(FlashError, match="press the board's reset button"):
-                target.flash(program)
+                target.flash(build_program(picture(seed=9)))
+
+
+def test_an_image_that_runs_already_is_not_sent_again_and_another_one_is_noticed() -> None:
+    """Also from another process, and without a reset: only asking tells."""
+    program, other = build_program(picture()), build_program(picture(seed=9))
+    x = inputs(picture(), 2, seed=6)
+    with on_tcp() as served:
+        assert isinstance(served.reset, str)
+        for _ in range(2):
+            with TcpBoard("dut", address=served.place) as target:
+                for _ in range(2):
+                    target.flash(program)
+                    assert np.array_equal(target.infer(x), picture().run(x))
+        with TcpBoard("dut", address=served.place, reset=served.reset) as target:
+            target.flash(other)
+            assert np.array_equal(target.infer(x), picture(seed=9).run(x))
 
 
 def test_a_reset_port_that_answers_nonsense_or_nothing_is_named() -> None:
@@ -198,6 +213,7 @@ def test_a_reset_port_that_answers_nonsense_or_nothing_is_named() -> None:
         def answer() -> None:
             connection, _ = listener.accept()
             with connection:
+                connection.recv(100)
                 connection.sendall(b"hello\n")
 
         thread = threading.Thread(target=answer)
