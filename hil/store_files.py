@@ -1,20 +1,21 @@
 """Export of a store: all of it as JSON lines, which can be imported; its measurements as Parquet or CSV, to read.
 
 JSON lines: a header ``{"format": "mico-store", "schema": 2, "exported": <Unix time>}``, then rows
-``{"table": ..., "row": {...}}`` in the order of ``TABLES``, then ``{"end": {table: rows}}``, without which a file is
-not complete. Numbers of rows mean nothing elsewhere: an evaluation names its campaign by key. What is
-about processes that run (claims, leases, health, attempts under way) stays here.
+``{"table": ..., "row": {...}}`` in the order of ``TABLES``, then ``{"end": {table: rows}, "sha256": ...}`` of the bytes
+of all lines before, without which a file is not complete. Numbers of rows mean nothing elsewhere: an evaluation names
+its campaign by key. What is about processes that run (claims, leases, health, attempts under way) stays here.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from sqlalchemy import Connection, Table, select
 
@@ -76,21 +77,24 @@ def export(store: Database, file: Path) -> dict[str, int]:
 def _jsonl(connection: Connection, part: Path) -> dict[str, int]:
     keys = {row.id: row.key for row in connection.execute(select(t.campaigns.c.id, t.campaigns.c.key))}
     numbers = {table.name: 0 for table in TABLES}
-    with part.open("w", encoding="utf-8") as out:
-        _line(out, {"format": FORMAT, "schema": t.SCHEMA_VERSION, "exported": time.time()})
+    digest = hashlib.sha256()
+    with part.open("wb") as out:
+
+        def write(value: Mapping[str, Any]) -> None:
+            line = json.dumps(value, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+            digest.update(line)
+            out.write(line)
+
+        write({"format": FORMAT, "schema": t.SCHEMA_VERSION, "exported": time.time()})
         for table in TABLES:
             for row in _rows(connection, table):
                 row.pop("id", None)
                 if "campaign" in row:
                     row["campaign"] = keys[row["campaign"]]
-                _line(out, {"table": table.name, "row": row})
+                write({"table": table.name, "row": row})
                 numbers[table.name] += 1
-        _line(out, {"end": numbers})
+        write({"end": numbers, "sha256": digest.hexdigest()})
     return numbers
-
-
-def _line(out: IO[str], value: Mapping[str, Any]) -> None:
-    out.write(json.dumps(value, separators=(",", ":"), allow_nan=False) + "\n")
 
 
 def _rows(connection: Connection, table: Table) -> Iterator[dict[str, Any]]:
@@ -101,7 +105,7 @@ def _rows(connection: Connection, table: Table) -> Iterator[dict[str, Any]]:
         query = query.where(table.c.status != "running").order_by(table.c.id)
     else:
         query = query.order_by(*table.primary_key)
-    for row in connection.execution_options(yield_per=_CHUNK).execute(query).mappings():
+    for row in connection.execute(query.execution_options(yield_per=_CHUNK)).mappings():
         yield dict(row)
 
 

@@ -1,10 +1,11 @@
-"""Reading an export of a store: line by line, and each checked as if a stranger had written it.
+"""Reading an export of a store: line by line, each checked as if a stranger had written it, and the digest of all.
 
 The key of a measurement must be that of its provenance, a success must have numbers, a failure none.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -52,9 +53,9 @@ def read_lines(file: Path) -> Iterator[Line]:
     """
     columns = {table.name: _columns(table) for table in TABLES}
     numbers = dict.fromkeys(columns, 0)
-    number = 0
+    number, digest = 0, hashlib.sha256()
     try:
-        with file.open(encoding="utf-8") as source:
+        with file.open("rb") as source:
             for number, text in enumerate(source, 1):
                 value = _object(number, text)
                 if number == 1:
@@ -62,6 +63,8 @@ def read_lines(file: Path) -> Iterator[Line]:
                 elif "end" in value:
                     if value["end"] != numbers:
                         raise RowError(number, f"the file should have {value['end']} rows, it has {numbers}")
+                    if value.get("sha256") != digest.hexdigest():
+                        raise RowError(number, "the digest is another: the file was changed, or damaged on its way")
                     if source.read(1):
                         raise RowError(number + 1, "something follows the end")
                     return
@@ -74,12 +77,13 @@ def read_lines(file: Path) -> Iterator[Line]:
                     line = Line(number, name, row)
                     _check_outcome(line)
                     yield line
-    except (OSError, UnicodeDecodeError) as error:
+                digest.update(text)
+    except OSError as error:
         raise StoreError(f"cannot be read: {error}", where=str(file)) from error
     raise RowError(number, "the end is missing: the file is not complete")
 
 
-def _object(number: int, text: str) -> dict[str, Any]:
+def _object(number: int, text: bytes) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
