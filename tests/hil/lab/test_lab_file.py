@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 
 import pytest
@@ -181,3 +182,12 @@ def test_any_value_of_any_key_is_taken_or_refused_politely(kind: str, data: st.D
     value = data.draw(_VALUES)
     with contextlib.suppress(ValueProblem):
         KEYS[kind][name].check(value, Path("."))
+
+
+def test_the_reference_lists_every_key_of_every_kind() -> None:
+    text = (Path(__file__).resolve().parents[3] / "hil" / "docs" / "lab.md").read_text()
+    for kind, keys in KEYS.items():
+        chapter = text.split(f"\n## {kind}\n")[1].split("\n## ")[0]
+        assert re.findall(r"^\| `(\w+)` \| (.*) \|$", chapter, re.MULTILINE) == [
+            (name, key.says) for name, key in keys.items()
+        ]
