@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hil.store import Evaluation, Measurement, Store, status_of
 from hil.targets.base import Program, Provenance, Target
 from mico.data import Dataset
-from mico.errors import DeviceError, FlashError, MeasurementError, MicoError, ProtocolError
+from mico.errors import DeviceError, FlashError, MeasurementError, MicoError, ProtocolError, StoreError
 from mico.graph import Graph
 from mico.quant.integer import IntegerModel
 from mico.quant.scheme import Scheme
@@ -136,6 +136,8 @@ class Workbench:
         ------
         MeasurementError
             The target is no longer the one of *identity*.
+        StoreError
+            The store cannot be read or written.
         """
         known = self.store.known_evaluation(context(identity, full=full), scheme.digest())
         if known is not None:
@@ -154,6 +156,8 @@ class Workbench:
                 program = self.build(model)
                 blank = replace(blank, program=program.digest)
                 measurement = self.measure(program, model)
+            except StoreError:  # says nothing of the scheme
+                raise
             except MicoError as error:
                 return replace(blank, accuracy=accuracy.result(), status=status_of(error), error=str(error))
             _check_identity(measurement, identity["target"])

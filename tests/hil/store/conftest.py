@@ -25,6 +25,20 @@ def server() -> Iterator[PostgresServer]:
         server.close()
 
 
+@pytest.fixture
+def fragile() -> Iterator[PostgresServer]:
+    """A server that the test may end."""
+    if programs() is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    server = PostgresServer()
+    try:
+        server.make()
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def where(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Path or URL of an empty database."""

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from hil.store_files import export
 from hil.store_import import import_file
 from mico.errors import StoreError
 from tests.hil import double_target as double
-from tests.hil.store.postgres import PostgresServer, programs
+from tests.hil.store.postgres import PostgresServer
 from tests.hil.store.samples import ROOT, X, fill, one_layer
 
 MEASURE = """
@@ -181,20 +180,6 @@ store_import.import_file(Store({where!r}), Path({str(tmp_path / "a.jsonl")!r}))
     store = Store(where)
     assert (store.measurements(), store.attempts()) == ([], [])
     assert import_file(store, tmp_path / "a.jsonl")["measurements"] == 60
-
-
-@pytest.fixture
-def fragile() -> Iterator[PostgresServer]:
-    """A server that the test may end."""
-    if programs() is None:
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    server = PostgresServer()
-    try:
-        server.make()
-        server.start()
-        yield server
-    finally:
-        server.close()
 
 
 def test_a_server_that_goes_away_loses_nothing_and_the_same_process_goes_on(
