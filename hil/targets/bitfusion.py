@@ -154,7 +154,8 @@ class BitFusionSim(Target):
         reports = self._run(program, [x[:1]] * laps)
         samples = tuple(report.counters["cycles"] for report in reports)
         if len(set(samples)) != 1:
-            raise MeasurementError(f"{laps} laps took {samples} cycles: they must be equal", where=program.name)
+            what = f"{laps} laps took {samples} cycles: they must be equal"
+            raise MeasurementError(what, where=program.name, samples=samples)
         return Run(_outputs(program, reports[0]), samples[0], samples, layer_cycles(program.compiled, reports[0]))
 
     # ---- details

@@ -163,7 +163,7 @@ class Board(ConsoleTarget):
                 cure="the board computes wrong: its clock is too fast, or its power too weak",
                 samples=samples,
             )
-        parts = [sum_layers(layers, cycles, program.name) for cycles, layers, _ in results]
+        parts = [sum_layers(layers, cycles, program.name, samples) for cycles, layers, _ in results]
         median, _ = median_and_mad(samples)
         return Run(outputs[None], median, samples, parts[samples.index(median)])
 

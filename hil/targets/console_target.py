@@ -157,7 +157,7 @@ class ConsoleTarget(Target):
                 cure="a bug of the simulator or the firmware: simulated time is exact",
                 samples=samples,
             )
-        return Run(outputs, samples[0], samples, sum_layers(layers, samples[0], program.name))
+        return Run(outputs, samples[0], samples, sum_layers(layers, samples[0], program.name, samples))
 
     def build(self, model: IntegerModel) -> Program:
         """Firmware with kernels for the SIMD unit that it has: :func:`hil.toolchain.build_program`."""
@@ -274,10 +274,12 @@ class ConsoleTarget(Target):
         return [np.ascontiguousarray(sample).tobytes() for sample in x]
 
 
-def sum_layers(layers: LayerResult, lap: int, program: str) -> tuple[LayerCycles, ...]:
+def sum_layers(layers: LayerResult, lap: int, program: str, samples: tuple[int, ...] = ()) -> tuple[LayerCycles, ...]:
     """Layers and glue of a lap of *lap* cycles; MeasurementError where they do not add up to it."""
     parts = (*(LayerCycles(name, cycles) for name, cycles in layers.layers), LayerCycles("glue", layers.glue))
     total = sum(part.cycles for part in parts)
     if layers.total != lap or abs(total - lap) > LAYERS_TOLERANCE * lap:
-        raise MeasurementError(f"layers add up to {total} cycles of {layers.total}, the lap took {lap}", where=program)
+        raise MeasurementError(
+            f"layers add up to {total} cycles of {layers.total}, the lap took {lap}", where=program, samples=samples
+        )
     return parts
