@@ -80,8 +80,13 @@ class Database:
             yield connection
 
     @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        with self._guard(), self._engine.begin() as connection:
+    def _write(self, *, passing: bool = False) -> Iterator[Connection]:
+        """A transaction; *passing*: what it writes is worth nothing after a power failure, so no disk is waited for."""
+        with (
+            self._guard(),
+            self._engine.connect().execution_options(mico_passing=passing) as connection,
+            connection.begin(),
+        ):
             yield connection
 
     @contextmanager
@@ -207,7 +212,9 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     # A writer takes the lock at once: a transaction that reads first could not be retried by SQLite when it must wait.
-    read = connection.get_execution_options().get("mico_read")
+    options = connection.get_execution_options()
+    read = options.get("mico_read")
+    connection.exec_driver_sql(f"PRAGMA synchronous = {'NORMAL' if options.get('mico_passing') else 'FULL'}")
     connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
     connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
 
@@ -216,9 +223,11 @@ def _begin_postgresql(connection: Connection) -> None:
     if connection.get_execution_options().get("mico_read"):
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         return
+    lasting = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
+    passing = connection.get_execution_options().get("mico_passing")
     connection.exec_driver_sql(
         f"SET LOCAL lock_timeout = {int(BUSY_TIMEOUT_S * 1000)};"
-        " SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';"
+        f" {'SET LOCAL synchronous_commit = off' if passing else lasting};"
         f" SELECT pg_advisory_xact_lock({_WRITERS})"
     )
 

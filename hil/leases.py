@@ -104,7 +104,7 @@ class Leases:
         """The lease of *name* if it is free, else who holds it. DeviceError where it is quarantined."""
         while True:
             try:
-                with self.store._write() as connection:
+                with self.store._write(passing=True) as connection:
                     health = _health(connection, name)
                     if health.quarantined:
                         raise DeviceError(
@@ -176,7 +176,7 @@ class Leases:
 
     def renew(self, holder: Holder) -> bool:
         """Move the end of *holder*'s lease; False where it has none any more."""
-        with self.store._write() as connection:
+        with self.store._write(passing=True) as connection:
             query = update(t.leases).where(_is(holder)).values(expires=_now(connection) + LEASE_S)
             return connection.execute(query).rowcount == 1
 
@@ -187,7 +187,7 @@ class Leases:
 
     def give_back(self, holder: Holder) -> None:
         """End the lease; nothing where it was lost."""
-        with self.store._write() as connection:
+        with self.store._write(passing=True) as connection:
             connection.execute(delete(t.leases).where(_is(holder)))
 
     def _alive(self, holder: Holder, now: float) -> bool:

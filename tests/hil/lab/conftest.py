@@ -1,4 +1,4 @@
-"""The command, run in this process."""
+"""The command, run in this process; empty databases of both kinds (``where``)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from hil.cli import main
+from tests.hil.store.conftest import server, where
+
+__all__ = ["Mico", "mico", "server", "where"]
 
 
 class Mico:

@@ -1,4 +1,4 @@
-"""Leases and quarantine, with real processes on a real store."""
+"""Leases and quarantine, with real processes, on SQLite and on a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ with Leases(Store(sys.argv[1])).hold("soc-0", "test holder") as lease:
 
 
 @pytest.fixture
-def leases(tmp_path: Path) -> Leases:
-    return Leases(Store(tmp_path / "s.sqlite"))
+def leases(where: str) -> Leases:
+    return Leases(Store(where))
 
 
 @contextmanager
