@@ -185,6 +185,16 @@ def test_raw_laps_are_kept_whatever_became_of_them(store: Store, target: double.
     assert row["samples"] == [total] * 2
 
 
+def test_an_attempt_names_its_target_of_the_lab(store: Store, target: double.DoubleTarget) -> None:
+    target.lab_name = "ecp5"
+    target.fail_next = [DeviceError("died")]
+    with pytest.raises(DeviceError):
+        store.measure_once(target, double.build(one_layer()), X)
+    target.lab_name = ""
+    store.measure_once(target, double.build(one_layer()), X)
+    assert [a["target"] for a in store.attempts()] == ["ecp5", None]
+
+
 def test_garbage_from_a_line_can_be_kept(store: Store, target: double.DoubleTarget) -> None:
     target.fail_next = [DeviceError("it said \0 and \udcff and \u20ac")]
     with pytest.raises(DeviceError):
