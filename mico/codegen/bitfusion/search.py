@@ -6,7 +6,7 @@ A candidate's cycles are estimated (:mod:`mico.codegen.bitfusion.estimate`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from mico.codegen.bitfusion.cycles import Timing
@@ -104,6 +104,15 @@ def _geometries(layer: ArrayLayer, out: Place, machine: Machine) -> list[Geometr
     return kept + [g for _, _, g in found[_KEEP:] if g.unroll == 1]
 
 
+@dataclass(frozen=True)
+class _Windows:
+    """Bytes of all windows of a tiling, of the largest and of the first."""
+
+    total: int
+    most: int
+    first: int
+
+
 @dataclass
 class _Search:
     geometry: Geometry
@@ -112,6 +121,7 @@ class _Search:
     reasons: dict[str, int]
     narrow: bool = False
     thorough: bool = True
+    known: dict[object, _Windows] = field(default_factory=dict)
 
     @property
     def layer(self) -> ArrayLayer:
@@ -220,11 +230,13 @@ class _Search:
         geometry, machine, out = self.geometry, self.machine, self.geometry.out
         limit = machine.obuf_entries if split else 1 << 60
 
+        kinds = self._kinds(blocks)
+
         def entries(rows: int, images: int) -> int:
-            return max(geometry.entries(block, rows, images) for block in blocks)
+            return max(geometry.entries(block, rows, images) for block in kinds)
 
         if self.narrow:
-            return self._narrow_tilings(blocks, limit)
+            return self._narrow_tilings(kinds, limit)
         made: list[Tiling] = []
         whole = self._tiling(out.height, 1)
         if whole.live <= machine.ibuf_bytes and entries(out.height, 1) <= limit:
@@ -257,54 +269,62 @@ class _Search:
                 self._refuse("the rows that a row of results reads exceed the input buffer")
         return made
 
+    def _kinds(self, blocks: Sequence[Block]) -> list[Block]:
+        """Blocks that differ in their runs."""
+        unrolled = self.geometry.unroll > 1
+        return list({(block.octets, block.first if unrolled else 0): block for block in reversed(blocks)}.values())[
+            ::-1
+        ]
+
     def _narrow_tilings(self, blocks: Sequence[Block], limit: int) -> list[Tiling]:
         """Tiles of a part of the width: rows of outputs by columns."""
         geometry, machine = self.geometry, self.machine
         out, unroll = geometry.out, geometry.unroll
         made: list[Tiling] = []
         pieces = blocks[0].pieces
-        parts_of = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128) if self.thorough else (2, 4, 8)
-        for parts in parts_of:
+        for parts in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128) if self.thorough else (2, 4, 8):
             columns = -(-out.width // parts // unroll) * unroll
             if columns == 0 or (columns >= out.width and parts > 1):
                 continue
-            ranges = [(c, min(c + columns, out.width)) for c in range(0, out.width, columns)]
+            starts = range(0, out.width, columns)
+            ends = {(0, min(columns, out.width)), (starts[-1], out.width)}
             for rows in sorted({1, 2, 3, 4, 6, 8, out.height} if self.thorough else {1, 2, 4}):
-                if rows > out.height or max(geometry.entries(b, rows, 1, r) for b in blocks for r in ranges) > limit:
+                if rows > out.height or max(geometry.entries(b, rows, 1, r) for b in blocks for r in ends) > limit:
                     continue
                 total = live = first = piece_total = piece_live = 0
-                for index, operand in enumerate(self.layer.operands):
-                    cuts = self._cuts(operand, rows)
-                    sizes = self._window_bytes(operand, ranges, cuts)
-                    total += sum(sizes) * self.batch
-                    live += max(sizes)
-                    first += sizes[0]
+                for index in range(len(self.layer.operands)):
+                    whole = self._windows(index, rows, columns, None)
+                    total += whole.total * self.batch
+                    live += whole.most
+                    first += whole.first
                     for piece in pieces:
                         if piece.operand == index:
-                            own = [geometry.piece_band(operand, piece, band) for band in cuts]
-                            sizes = self._window_bytes(operand, ranges, own)
-                            piece_total += sum(sizes) * self.batch
-                            piece_live = max(piece_live, *sizes)
-                tiles = self.batch * -(-out.height // rows) * len(ranges)
+                            own = self._windows(index, rows, columns, piece)
+                            piece_total += own.total * self.batch
+                            piece_live = max(piece_live, own.most)
+                tiles = self.batch * -(-out.height // rows) * len(starts)
                 if min(live, piece_live) <= machine.ibuf_bytes:
-                    columns_given = columns if columns < out.width else 0
-                    made.append(
-                        Tiling(rows, 1, columns_given, tiles, total, first, live, 2 * live, piece_total, piece_live)
-                    )
+                    given = columns if columns < out.width else 0
+                    made.append(Tiling(rows, 1, given, tiles, total, first, live, 2 * live, piece_total, piece_live))
         return made
 
-    def _window_bytes(self, operand: Operand, ranges: Sequence[tuple[int, int]], cuts: Sequence[Band]) -> list[int]:
-        """Bytes of IBUF that each range of columns of each band takes."""
-        beat = self.machine.beat
-        sizes = []
-        for band in cuts:
-            height = band.bottom - band.top
-            for columns in ranges:
-                start, stop = self.geometry.span(operand, columns)
-                if height > 1 and operand.row % beat:  # rows that begin anywhere in a beat are loaded whole
-                    start, stop = 0, operand.row
-                sizes.append((stop - start + 2 * beat) * height)
-        return sizes
+    def _windows(self, index: int, rows: int, columns: int, piece: Piece | None) -> _Windows:
+        """Bytes of IBUF that each range of *columns* of each band of *rows* takes, all rows or those of a piece."""
+        key = (index, rows, columns, None if piece is None else (piece.row, piece.rows))
+        if key not in self.known:
+            operand, beat, width = self.layer.operands[index], self.machine.beat, self.geometry.out.width
+            cuts = self._cuts(operand, rows)
+            if piece is not None:
+                cuts = [self.geometry.piece_band(operand, piece, band) for band in cuts]
+            spans = [self.geometry.span(operand, (c, min(c + columns, width))) for c in range(0, width, columns)]
+            narrow = [stop - start + 2 * beat for start, stop in spans]
+            wide = [operand.row + 2 * beat] * len(spans)  # rows that begin anywhere in a beat are loaded whole
+            sizes = []
+            for band in cuts:
+                height = band.bottom - band.top
+                sizes += [height * size for size in (wide if height > 1 and operand.row % beat else narrow)]
+            self.known[key] = _Windows(sum(sizes), max(sizes), sizes[0])
+        return self.known[key]
 
     def _tiling(self, rows: int, images: int) -> Tiling:
         beat = self.machine.beat
