@@ -118,6 +118,8 @@ def flash(
         )
     frames = -(-len(image) // MAX_PAYLOAD)
     text = bytes(sender.reader.text[sender.text_mark :]) + sender.reader.rest()
+    if started in text:  # it may stand behind an acknowledgement that came in two pieces, or damaged
+        text = text[text.index(started) :]
     return FlashReport(len(image), frames, sender.sent - frames, time.monotonic() - start, text, used)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hil.link.flash import FlashReport, flash
-from hil.link.port import open_port
+from hil.link.port import Port, open_port
 from mico.errors import DeviceError, FlashError, MicoError, ProtocolTimeout
 from tests.firmware.host_build import host_loader
 from tests.hil.link.faulty_line import Faults, FaultyLine
@@ -144,3 +144,40 @@ def test_a_port_that_is_not_there_is_a_device_error():
     for url in ("/dev/no-such-port", "socket://127.0.0.1:1"):
         with pytest.raises(DeviceError, match="cannot be opened"):
             open_port(url)
+
+
+class LateAck(Port):
+    """Of what answers END, all but the first byte comes when the host has given up waiting and sent END again."""
+
+    _ends = 0
+    _held = b""
+
+    def write(self, data: bytes) -> None:
+        self._ends += data[2:3] == b"E"
+        super().write(data)
+
+    def read(self, timeout_s: float) -> bytes:
+        if self._ends == 0:
+            return super().read(timeout_s)
+        if self._ends > 1:
+            held, self._held = self._held, b""
+            return held or super().read(timeout_s)
+        if self._held:
+            time.sleep(timeout_s)
+            return b""
+        data = self._whole_answer()
+        self._held = data[1:]
+        return data[:1]
+
+    def _whole_answer(self) -> bytes:
+        data = b""
+        while b"m-ready" not in data:
+            data += super().read(1.0)
+        return data
+
+
+def test_an_acknowledgement_in_two_pieces_is_not_taken_for_the_programs_text(tmp_path: Path):
+    with FaultyLine([host_loader(), tmp_path / "ram"], Faults(), 0) as line, open_port(line.url) as port:
+        late = LateAck(port._stream, port.url)
+        report = flash(late, IMAGE[:2000], base=BASE, entry=BASE, timeout_s=0.3)
+    assert report.text.startswith(b"m-timestamp-mode-performance\r\n")
