@@ -6,6 +6,7 @@ lock of a file anyway; in PostgreSQL every writer takes the same advisory lock.
 
 from __future__ import annotations
 
+import json
 import os
 import weakref
 from collections.abc import Iterator
@@ -96,6 +97,8 @@ class Database:
         except DBAPIError as error:
             what = " ".join(str(error.orig).split())
             raise StoreError(what, where=self._shown, cure=_cure(what)) from error
+        except json.JSONDecodeError as error:
+            raise StoreError(f"damaged: {error}", where=self._shown, cure=_cure("malformed")) from error
 
     def _prepare(self) -> None:
         with self._read() as connection:

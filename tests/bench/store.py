@@ -92,13 +92,14 @@ def main() -> int:
             result["postgresql"] = result["same"] = None
             result["postgresql_error"] = "not installed"
         else:
-            server = PostgresServer(Path(tempfile.mkdtemp(prefix="mico-pg-", dir="/tmp")))
-            try:
-                server.make()
-                server.start()
-                result["postgresql"], others = measure(server.database(), folder)
-            finally:
-                server.close()
+            with tempfile.TemporaryDirectory(prefix="mico-pg-", dir="/tmp") as cluster:  # on the disk, as a lab's is
+                server = PostgresServer(Path(cluster))
+                try:
+                    server.make()
+                    server.start()
+                    result["postgresql"], others = measure(server.database(), folder)
+                finally:
+                    server.close()
             result["same"] = {name: text == others[name] for name, text in answers.items()}
     present = [result[name] for name in ("sqlite", "postgresql") if result[name]]
     result["query_s"] = max(figures[f"{name}_s"] for figures in present for name in COMMANDS)

@@ -20,7 +20,7 @@ from hil.store_files import export
 from hil.store_import import import_file
 from mico.errors import StoreError
 from tests.hil import double_target as double
-from tests.hil.store.postgres import PostgresServer
+from tests.hil.store.postgres import PostgresServer, programs
 from tests.hil.store.samples import ROOT, X, fill, one_layer
 
 MEASURE = """
@@ -112,6 +112,56 @@ print(sorted(row["key"] for row in again.measurements()))
     assert "free some space" in error or "its free space" in error
     assert f"{len(keys) - 3} can be read" in lines
     assert lines[-1] == str(keys)
+
+
+@pytest.mark.skipif(programs() is None, reason="PostgreSQL is not installed: apt-get install postgresql")
+def test_a_server_whose_disk_is_full_loses_nothing_and_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    """Its cluster is on a file system of 80 MB, which another file fills; it gives up when it cannot write its log."""
+    lines = run(
+        f"""
+import subprocess, tempfile
+from tests.hil.store.postgres import PostgresServer, programs
+folder = Path(tempfile.mkdtemp(prefix="mico-pg-", dir="/tmp"))
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=80m", "tmpfs", str(folder)], check=True)
+server, target = PostgresServer(folder), DoubleTarget(Path({str(tmp_path / "log")!r}))
+try:
+    server.make()
+    server.start()
+    store = Store(server.database())
+    assert measure(store, target, [1, 2, 3]) is None
+    with (folder / "ballast").open("wb", buffering=0) as ballast:
+        try:
+            while True: ballast.write(bytes(4096))
+        except OSError:
+            pass
+    stopped = None
+    for number in range(4, 40):
+        stopped = measure(store, target, [number])
+        if stopped: break
+        try:
+            fill(store, 300, seed=number)
+        except StoreError as error:
+            print("ERROR", error, flush=True)
+            stopped = number + 1
+            break
+    (folder / "ballast").unlink()
+    server.stop(signal.SIGQUIT)
+    server.start()
+    assert measure(store, target, range(stopped, stopped + 3)) is None
+    present = set(row["key"] for row in store.measurements())
+    print("PRESENT", *present)
+finally:
+    server.close()
+    subprocess.run(["umount", str(folder)], check=True)
+    folder.rmdir()
+""",
+        prefix=_mounting(),
+    )
+    keys = [line for line in lines if len(line) == 64]
+    errors = [line for line in lines if line.startswith("ERROR")]
+    assert len(errors) == 1
+    assert "what was reported before is safe" in errors[0].lower()
+    assert set(keys) <= set(lines[-1].split())
 
 
 def test_a_file_without_rights_is_read_or_refused_with_a_cure(tmp_path: Path) -> None:

@@ -48,6 +48,14 @@ def test_damaged_database_names_a_cure(store: Store, target: double.DoubleTarget
         Store(path)
 
 
+def test_damage_inside_a_row_names_a_cure(store: Store, target: double.DoubleTarget) -> None:
+    key = store.measure_once(target, double.build(one_layer()), X).key
+    with sqlite3.connect(store.where) as raw:
+        raw.execute("update measurements set layers = substr(layers, 1, 9)")
+    with pytest.raises(StoreError, match=r"damaged.*recover"):
+        store.lookup(key)
+
+
 def test_locked_database_names_a_cure(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
     with sqlite3.connect(store.where, isolation_level=None) as raw:
