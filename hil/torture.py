@@ -152,6 +152,7 @@ def run_scenario(
     Nothing is raised for what goes wrong on the target: it is in the outcome.
     """
     started = time.monotonic()
+    store.close()  # the connections that it keeps are no leftovers
     before = Leftovers.now()
     here = _OfScenario(target, script.seed)
     error, wrong, lost, stuck = "", False, False, False
@@ -184,6 +185,7 @@ def run_scenario(
     else:
         stuck = True
         notes.append(refused)
+    store.close()
     return Outcome(
         seed=script.seed,
         kind=script.kind,
@@ -228,6 +230,7 @@ def torture(
             if progress is not None:
                 progress(outcome)
         _check_rows(store, subject, report)
+        store.close()
     return report
 
 

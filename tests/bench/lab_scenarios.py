@@ -163,6 +163,7 @@ def check_store(where: str, seed: int, said: list[str], board: HostBoard) -> tup
     except MicoError as error:
         stuck = True
         notes.append(f"afterwards: {error}")
+    store.close()
     return wrong, bool(lost), stuck, notes
 
 
@@ -194,7 +195,7 @@ def of_database(seeds: Iterable[int]) -> Iterator[Outcome]:
 
 def _locked(path: Path, seed: int, rng: random.Random) -> Outcome:
     started, before = time.monotonic(), Leftovers.now()
-    Store(path)
+    Store(path).close()
     with measuring(str(path), seed) as (pid, pipe):
         said = read_lines(pipe, lambda lines: len(lines) >= 2)
         blocker = sqlite3.connect(path, isolation_level=None, timeout=10)
@@ -211,7 +212,7 @@ def _locked(path: Path, seed: int, rng: random.Random) -> Outcome:
 
 def _full(path: Path, seed: int, rng: random.Random) -> Outcome:
     started, before = time.monotonic(), Leftovers.now()
-    Store(path)
+    Store(path).close()
     limit = path.stat().st_size + rng.randrange(1_000, 30_000)
     with measuring(str(path), seed, file_limit=limit) as (_, pipe):
         said = read_lines(pipe)
@@ -243,6 +244,7 @@ def _damaged(path: Path, seed: int, rng: random.Random) -> Outcome:
                 notes.append(f"measurement {number} is gone, and nothing says so: {how} at {page}")
             elif rows[program.digest]["cycles"] != cycles_of(program):
                 wrong = True
+        store.close()
     except StoreError as raised:
         error = f"StoreError: {raised}"
     if page == 0 and how == "cut":
@@ -262,7 +264,7 @@ def of_postgres(seeds: Iterable[int]) -> Iterator[Outcome]:
         for seed in seeds:
             rng = random.Random(seed)
             started, where = time.monotonic(), server.database()
-            Store(where)
+            Store(where).close()
             with measuring(where, seed) as (_, pipe):
                 time.sleep(rng.uniform(0.2, 1.0))
                 server.stop(signal.SIGQUIT)
