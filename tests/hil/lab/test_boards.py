@@ -25,7 +25,7 @@ from hil.toolchain import build_program
 from hil.usb_ports import find_port, propose
 from mico.errors import DeviceError, FlashError, MicoError, ProtocolError
 from tests.hil.lab.sim_boards import Served, on_port, on_tcp
-from tests.hil.targets.programs import inputs, lenet5, picture
+from tests.hil.targets.programs import inputs, picture
 
 
 def lab_of(folder: Path, text: str) -> Lab:
@@ -55,7 +55,7 @@ def board(served: tuple[str, Served], tmp_path: Path) -> Board:
 
 def test_a_board_computes_and_counts_what_the_local_simulator_does(board: Board) -> None:
     """Twice, with another program between: the reset works. Seeds 1 and 2."""
-    model, other = lenet5(4, 4), picture()
+    model, other = picture(), picture(seed=9)
     program, x = build_program(model), inputs(model, 2, seed=1)
     with SocSim(timeout_s=60.0) as local:
         local.flash(program)
@@ -93,13 +93,13 @@ def test_a_board_is_asked_what_it_is_before_its_key_is_known(board: Board) -> No
 
 
 def test_a_board_that_dies_is_a_device_error(served: tuple[str, Served], board: Board) -> None:
-    program = build_program(lenet5(8, 8))
+    program = build_program(picture())
     with board:
         board.flash(program)
         killer = threading.Timer(0.2, os.kill, (served[1].pid, signal.SIGKILL))
         killer.start()
         with pytest.raises(MicoError) as caught:
-            board.infer(inputs(lenet5(8, 8), 1000, seed=5))
+            board.infer(inputs(picture(), 5000, seed=5))
         killer.join()
     assert caught.value.exit_code in (3, 5)
     with pytest.raises(DeviceError), board:
