@@ -83,7 +83,15 @@ def test_a_campaign_finishes_on_four_socs_and_its_measurements_are_in_the_databa
     project("up", "--abort-on-container-exit", "--exit-code-from", "campaign", timeout_s=2000)
     project("up", "--detach", "database")
     listed = project(
-        "run", "--rm", "--no-deps", "campaign", "results", "--store=postgresql://mico@database/mico", timeout_s=120
+        "run",
+        "--rm",
+        "--no-deps",
+        "-e",
+        "COLUMNS=200",
+        "campaign",
+        "results",
+        "--store=postgresql://mico@database/mico",
+        timeout_s=120,
     )
     assert "lenet5" in listed
     assert "done" in listed
