@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from hil import cli_data, cli_images, cli_measure, cli_profile, cli_results, cli_targets
+from hil import cli_data, cli_images, cli_measure, cli_profile, cli_results, cli_targets, cli_torture
 from mico.errors import MicoError, UsageError
 
 __all__ = ["app", "main"]
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_images.app, name="images")
 app.add_typer(cli_results.app, name="results")
+cli_targets.app.command("torture")(cli_torture.torture)
 app.add_typer(cli_targets.app, name="targets")
 app.command("profile")(cli_profile.profile)
 cli_measure.add_to(app)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +13,12 @@ import pytest
 
 from hil.faults.leftovers import Leftovers
 from hil.faults.script import Script, draw
+from hil.leases import Leases
 from hil.store import Store
+from hil.targets.kinds import make_target
 from hil.torture import Subject, run_scenario, torture
-from mico.errors import MicoError
+from hil.torture_lab import torture_target
+from mico.errors import DeviceError, MicoError, UsageError
 from tests.hil.faults.host_board import HostBoard, cycles_of, logits_of, make_input, make_program
 
 SPAN = 4300
@@ -113,3 +118,34 @@ def test_leftovers_see_a_process_a_file_and_its_end():
     started = time.monotonic()
     assert before.grown() == ()
     assert time.monotonic() - started < 1
+
+
+def test_a_target_without_a_line_is_refused(tmp_path: Path):
+    target = make_target("bitfusion-sim")
+    with pytest.raises(UsageError, match="no serial line"):
+        torture_target(target, Leases(Store(tmp_path / "store.sqlite")), seed=0, count=1)
+
+
+def test_a_target_that_somebody_holds_is_left_alone(tmp_path: Path):
+    leases = Leases(Store(tmp_path / "store.sqlite"))
+    with leases.hold("soc-sim", "a campaign"), pytest.raises(DeviceError, match="a campaign"):
+        torture_target(make_target("soc"), leases, seed=0, count=1)
+
+
+@pytest.mark.slow
+def test_the_command_tortures_the_simulated_soc(tmp_path: Path):
+    """Seeds 3 to 6: the report counts them, and nothing is violated."""
+    out = tmp_path / "report.json"
+    command = ["targets", "torture", "soc", "--seed", "3", "--count", "4", "--out", str(out)]
+    command += ["--store", str(tmp_path / "store.sqlite")]
+    done = subprocess.run([sys.executable, "-m", "hil.cli", *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(out.read_text())
+    assert told["faults"] == {
+        "scenarios": 4,
+        "wrong_numbers": 0,
+        "lost_measurements": 0,
+        "stuck_targets": 0,
+        "leftovers": 0,
+    }
+    assert told["violations"] == []
