@@ -92,6 +92,19 @@ def _postgres() -> Check:
     return _program(path or "postgres", "tests of stores in PostgreSQL", cure, required=False, name="postgres")
 
 
+def _engine() -> Check:
+    """The engine itself: its program may be elsewhere, or installed and not running."""
+    from hil.engine import connect
+    from mico.errors import DeviceError
+
+    name, need = "container engine", "container targets"
+    where = os.environ.get("DOCKER_HOST", "/var/run/docker.sock")
+    try:
+        return Check(name, need, str(connect(10.0).version()["Version"]), where, "", required=False)
+    except DeviceError as error:
+        return Check(name, need, None, where, f"{_APT.format('docker.io')}, then {error.cure}", required=False)
+
+
 def checks() -> list[Check]:
     """All checks, in the order of the table."""
     python = Check("python", "everything", sys.version.split()[0], sys.executable, "install Python 3.11 or later")
@@ -126,7 +139,7 @@ def checks() -> list[Check]:
         _package("ruff", "make lint", required=False),
         _package("clang-format", "make lint", module="clang_format", required=False),
         _postgres(),
-        _program("docker", "container targets", _APT.format("docker.io"), required=False),
+        _engine(),
     ]
 
 
