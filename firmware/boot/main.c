@@ -48,6 +48,10 @@ static void send(void *context, const uint8_t *data, uint32_t size) {
 // to the rate that everybody begins with.
 static void receive(void *context, uint8_t *data, uint32_t size) {
     struct line *line = context;
+    if (line->baud == UART_BAUD) {
+        uart_read_bytes(data, size);
+        return;
+    }
     for (uint32_t i = 0; i < size; i++) {
         do {
             if (line->baud != UART_BAUD && TIMER_CYCLES_LO - line->answered > INFO_CLOCK_HZ) {
