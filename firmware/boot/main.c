@@ -23,6 +23,7 @@ static uint32_t divisor(uint32_t baud) {
 // Within 2 % of what the clock can be divided to, so that the last bit of a byte is still read where it is.
 static uint32_t accept_baud(void *context, uint32_t wanted) {
     const struct line *line = context;
+    if (wanted == UART_BAUD && !line->fixed) return wanted; // whatever the clock: this is where it came from
     if (line->fixed || wanted == 0 || wanted > INFO_CLOCK_HZ / MIN_DIVISOR) return 0;
     if (wanted < INFO_CLOCK_HZ / 65535u + 1) return 0;
     uint32_t clock = wanted * divisor(wanted),
