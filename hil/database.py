@@ -69,7 +69,11 @@ class Database:
         self.where = os.fspath(where)
         self._shown, self._engine = _open(self.where)
         _engines.add(self._engine)
-        self._prepare()
+        try:
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the connections that are kept; they are opened again when they are needed."""

@@ -235,6 +235,7 @@ def _damaged(path: Path, seed: int, rng: random.Random) -> Outcome:
     data[page : page + 4096] = rng.randbytes(4096) if how == "noise" else bytes(4096)
     path.write_bytes(data[:page] if how == "cut" else data)
     wrong, error, notes = False, "", []
+    store = None
     try:
         store = Store(path)
         rows = {row["program"]: row for row in store.measurements() if row["status"] == "ok"}
@@ -244,9 +245,10 @@ def _damaged(path: Path, seed: int, rng: random.Random) -> Outcome:
                 notes.append(f"measurement {number} is gone, and nothing says so: {how} at {page}")
             elif rows[program.digest]["cycles"] != cycles_of(program):
                 wrong = True
-        store.close()
     except StoreError as raised:
         error = f"StoreError: {raised}"
+    if store is not None:
+        store.close()
     if page == 0 and how == "cut":
         notes.clear()  # an empty file is an empty store
     said = [error] if error else []
