@@ -45,6 +45,9 @@ def test_program_sees_the_soc(soc, compile_program, simulate):
         "ram_bytes": 4 << 20,
         "ram_latency": 0,
         "cpu": "vexriscv",
+        "simd_version": 2,
+        "simd_lanes": 4,
+        "hardware_hash": soc.hardware_hash,
     }
     assert simulator.command("stats")["bus_errors"] == 0
 
