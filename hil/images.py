@@ -316,7 +316,7 @@ def _read_file(client: docker.DockerClient, image: str, path: str) -> bytes | No
     except NotFound:
         return None
     finally:
-        client.api.remove_container(container, force=True)
+        client.api.remove_container(container, force=True, v=True)
 
 
 def _image(found: Any, name: str) -> Image:
