@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import uuid
+import warnings
 from collections import deque
 from typing import Any
 
@@ -91,9 +92,12 @@ class Box:
         )
 
     def close(self) -> None:
-        """Kill and remove it; nothing of it is left. Safe to call twice."""
-        with engine_errors("the container cannot be removed", self.id[:12], "docker rm -f"):
-            remove(self._container)
+        """Kill and remove it; nothing of it is left. Safe to call twice, and without an engine."""
+        try:
+            with engine_errors("the container cannot be removed", self.id[:12], "docker rm -f"):
+                remove(self._container)
+        except DeviceError as error:
+            warnings.warn(f"{error}; it ends by itself in {LINGER_S} s", RuntimeWarning, stacklevel=2)
         for thread in self._threads:
             thread.join(_END_S)
         self._client.close()
