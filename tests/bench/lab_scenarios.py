@@ -108,6 +108,7 @@ def measuring(where: str, seed: int, *, file_limit: int = 0) -> Iterator[tuple[i
 
 
 def _measure_on(where: str, seed: int, out: int, file_limit: int) -> int:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it in what it runs in the background
     if file_limit:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     board = make_board()
