@@ -36,7 +36,7 @@ COUNTS = {"board": 700, "soc": 50, "holder": 150, "database": 80, "postgres": 20
 """Of scenarios."""
 SHARES = {"board": 2}
 """Processes side by side; else one."""
-FLASH_RUNS = 3
+FLASH_RUNS = 5
 OVERHEAD_RUNS = 40
 PARTS = ("flash", "overhead", "containers", "store", "faults")
 KEYS = ("wrong_numbers", "lost_measurements", "stuck_targets", "leftovers")

@@ -93,21 +93,25 @@ def test_garbage_comes_before_the_device_says_anything(device):
     assert len(garbage) == 50
 
 
-@pytest.mark.parametrize("baud", [115_200, 1_000_000])
+@pytest.mark.parametrize("baud", [115_200, pytest.param(1_000_000, marks=pytest.mark.slow)])
 def test_a_line_has_the_speed_of_its_baud_rate(device, baud):
-    """Ten bits a byte, within 10 %."""
+    """Ten bits a byte: never faster, and in the best of five runs at most a tenth slower."""
     master, url = device
+    count = baud // 50  # 0.2 s
     with Proxy(url, Script(0, "none"), baud=baud) as proxy, open_port(proxy.url) as port:
-        count = baud // 50  # 0.2 s
-        started = time.monotonic()
-        os.write(master, bytes(min(count, 4000)))
-        rest = count - min(count, 4000)
-        received = 0
-        while received < count:
-            received += len(port.read(1.0))
-            if rest:
-                rest -= os.write(master, bytes(min(rest, 1000)))
-        assert time.monotonic() - started == pytest.approx(0.2, rel=0.1)
+        best = 9.9
+        for _ in range(5):
+            started = time.monotonic()
+            received, rest = 0, count
+            while received < count:
+                if rest:
+                    rest -= os.write(master, bytes(min(rest, 1000)))
+                received += len(port.read(0.001 if rest else 1.0))
+            best = min(best, time.monotonic() - started)
+            assert received == count
+            if best < 0.22:
+                break
+    assert 0.195 <= best <= 0.22
 
 
 def test_what_nothing_can_do_is_refused(device):
