@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import os
@@ -26,13 +27,14 @@ from hil.link.flash import flash
 from hil.link.port import open_port
 from hil.store import Store
 from hil.targets.base import Program
+from mico.errors import MicoError
 from tests.bench.lab_scenarios import FAMILIES, X, adopt_orphans
 from tests.hil.faults.host_board import HostBoard, logits_of, make_program
 from tests.hil.link.baud_line import baud_line
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "build" / "bench"
-COUNTS = {"board": 700, "soc": 50, "holder": 150, "database": 80, "postgres": 20}
+COUNTS = {"board": 680, "soc": 50, "container": 20, "holder": 150, "database": 80, "postgres": 20}
 """Of scenarios."""
 SHARES = {"board": 2}
 """Processes side by side; else one."""
@@ -202,6 +204,8 @@ def main() -> int:
     counts = {family: max(1, round(count * options.scale)) for family, count in COUNTS.items()}
     if shutil.which("initdb") is None and not list(Path("/usr/lib/postgresql").glob("*/bin/postgres")):
         counts["database"] += counts.pop("postgres")
+    if not _has_containers():
+        counts["board"] += counts.pop("container")
     parts, file = options.parts.split(","), OUT / "lab.json"
     if not set(parts) <= set(PARTS):
         parser.error(f"parts are {', '.join(PARTS)}")
@@ -226,6 +230,20 @@ def main() -> int:
     file.write_text(text + "\n")
     print(text)
     return int(not all(bar["pass"] for bar in result["bars"]))
+
+
+def _has_containers() -> bool:
+    """Whether an engine runs and has the image of the sources as they are (`make images`)."""
+    from hil.engine import connect
+    from hil.images import find_image
+
+    try:
+        with contextlib.closing(connect()) as client:
+            find_image(client, "soc")
+    except MicoError as error:
+        print(f"no scenarios with containers: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 def _bars(result: dict[str, Any]) -> list[dict[str, Any]]:

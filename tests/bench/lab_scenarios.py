@@ -16,7 +16,10 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
+
+import docker
 
 from hil.faults.leftovers import Leftovers
 from hil.leases import Leases
@@ -70,6 +73,39 @@ def of_soc(seeds: Iterable[int]) -> Iterator[Outcome]:
     actions = {"kill": to(signal.SIGKILL), "hang": to(signal.SIGSTOP)}
     for seed in seeds:
         yield from torture(target, subject, seed=seed, count=1, actions=actions, span=len(program.image)).outcomes
+
+
+def of_container(seeds: Iterable[int]) -> Iterator[Outcome]:
+    """The simulated SoC in a container, which is killed or paused; no container is left in the end."""
+    from hil.engine import connect
+    from hil.targets.container import ContainerTarget
+    from tests.hil.targets.programs import inputs, picture
+
+    target = ContainerTarget(name="torture", timeout_s=8.0, infer_timeout_s=12.0)
+    target.flash_timeout_s, target.flash_retries = 0.5, 6
+    model = picture()
+    x, program = inputs(model, 1, 1), target.build(model)
+    with target:
+        target.flash(program)
+        run = target.measure(x)
+    subject = Subject(program, x, model.run(x).reshape(1, -1), run.cycles)
+
+    def to(method: str) -> Callable[[float], None]:
+        def act(_seconds: float) -> None:
+            with contextlib.suppress(MicoError, docker.errors.APIError), contextlib.closing(connect()) as client:
+                getattr(client.containers.get(target.container_id), method)()  # unless closed, or dead already
+
+        return act
+
+    actions = {"kill": to("kill"), "hang": to("pause")}
+    kinds = (*actions, "cut", "disconnect", "flip", "drop")
+    for seed in seeds:
+        report = torture(target, subject, seed=seed, count=1, kinds=kinds, actions=actions, span=len(program.image))
+        with contextlib.closing(connect()) as client:
+            left = client.containers.list(all=True, filters={"label": "mico.target=torture"})
+        notes = tuple(f"container {container.short_id} is left" for container in left)
+        for outcome in report.outcomes:
+            yield replace(outcome, leftovers=outcome.leftovers + notes)
 
 
 # ---------------------------------------------------------------- the measuring process itself
@@ -304,6 +340,7 @@ def _outcome(
 FAMILIES: dict[str, Callable[[Iterable[int]], Iterator[Outcome]]] = {
     "board": of_board,
     "soc": of_soc,
+    "container": of_container,
     "holder": of_holder,
     "database": of_database,
     "postgres": of_postgres,
