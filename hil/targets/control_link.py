@@ -51,12 +51,9 @@ class ControlLink:
         self.timeout_s = timeout_s
         self._why = why
         self._received = b""
-        self._socket = self._connect()
-        try:
-            self.ready = self.request("ready")
-        except BaseException:
-            self.close()
-            raise
+        self._patience_s = 0.0
+        self._socket, self.ready = self._connect()
+        self._patience_s = _END_S
 
     def request(self, command: str) -> dict[str, Any]:
         """Send *command* and wait for the event of that name."""
@@ -88,22 +85,29 @@ class ControlLink:
         with contextlib.suppress(OSError):
             self._socket.close()
 
-    def _connect(self) -> socket.socket:
+    def _connect(self) -> tuple[socket.socket, dict[str, Any]]:
+        """The connection and the ready event; a container's port may be answered before its simulator is up."""
         deadline = time.monotonic() + self.timeout_s
         while True:
             try:
-                return socket.create_connection(split_address(self.address), self.timeout_s)
+                self._socket = socket.create_connection(split_address(self.address), self.timeout_s)
+                self._received = b""
+                return self._socket, self.request("ready")
             except OSError as error:
-                ended = self._why(0.0)
-                if ended is not None:
-                    raise ended from error
-                if time.monotonic() >= deadline:
-                    raise DeviceError(
-                        f"nobody answers at its control port: {error}",
-                        where=self.address,
-                        cure="is the simulator running, and is this its second port?",
-                    ) from error
-                time.sleep(_RETRY_S)
+                cause: MicoError = self._why(0.0) or DeviceError(
+                    f"nobody answers at its control port: {error}",
+                    where=self.address,
+                    cure="is the simulator running, and is this its second port?",
+                )
+            except DeviceError as error:
+                self.close()
+                cause = error
+            except BaseException:
+                self.close()
+                raise
+            if self._why(0.0) is not None or time.monotonic() >= deadline:
+                raise cause
+            time.sleep(_RETRY_S)
 
     def _event(self, awaited: str, deadline: float) -> dict[str, Any]:
         while b"\n" not in self._received:
@@ -131,6 +135,6 @@ class ControlLink:
         return event
 
     def _gone(self, what: str) -> MicoError:
-        return self._why(_END_S) or DeviceError(
+        return self._why(self._patience_s) or DeviceError(
             f"the simulator is gone: {what}", where=self.address, cure="it ended, or the network between was lost"
         )

@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -112,6 +113,26 @@ def test_the_console_has_one_host_at_a_time(server: Served):
     with server.connect(server.console) as first, server.connect(server.console) as second:
         assert first.recv(64).startswith(b"mico-boot")
         assert second.recv(64) == b""
+
+
+def test_a_port_that_is_answered_before_the_simulator_is_up_is_tried_again(server: Served):
+    """As a container engine's proxy does: it takes the connection and closes it."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+
+        def relay() -> None:
+            for _ in range(3):
+                proxy.accept()[0].close()
+            taken, _ = proxy.accept()
+            with taken, server.connect(server.control) as control:
+                control.sendall(taken.recv(64))
+                taken.sendall(control.recv(4096))
+
+        thread = threading.Thread(target=relay)
+        thread.start()
+        link = ControlLink(f"127.0.0.1:{proxy.getsockname()[1]}", 10.0, lambda _within_s: None)
+        assert link.ready["console"] == server.console
+        link.close()
+        thread.join()
 
 
 def test_unknown_commands_and_endless_lines_do_no_harm(server: Served):
