@@ -25,8 +25,8 @@ LOGITS = (sum(INPUT), -sum(v * v for v in INPUT), INPUT[0] - INPUT[-1])
 def console() -> Iterator[Console]:
     master, slave = os.openpty()
     tty.setraw(slave)
+    port = open_port(os.ttyname(slave))  # opening empties its input: the boot lines must come later
     process = subprocess.Popen([host_console()], stdin=master, stdout=master, stderr=subprocess.PIPE)
-    port = open_port(os.ttyname(slave))
     try:
         talk = Console(port, timeout_s=5.0)
         talk.wait_boot()
