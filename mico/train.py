@@ -160,7 +160,8 @@ def _train(
         [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}], lr=recipe.lr
     )
     stream = batches(dataset.train, recipe.batch_size, recipe.shift, np.random.default_rng(seed), recipe.flip)
-    model.train()
+    # A third faster on a CPU.
+    model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # dropout and the like
         done, total = checkpoint.restore(model, optimiser)
@@ -171,7 +172,7 @@ def _train(
                 continue  # the images that the kept state has seen
             for group in optimiser.param_groups:
                 group["lr"] = recipe.lr_at(step, steps)
-            logits = model(x)
+            logits = model(x.contiguous(memory_format=torch.channels_last))
             if logits.shape != (len(y), dataset.classes):
                 raise UsageError(
                     f"the network gives {tuple(logits.shape)}, not one of {dataset.classes} logits an image"

@@ -15,7 +15,7 @@ __all__ = ["INPUT_SHAPE", "RECIPE", "ResNet8", "build"]
 
 INPUT_SHAPE = (3, 32, 32)
 
-RECIPE = Recipe(epochs=4, batch_size=64, lr=6e-3, weight_decay=5e-2, shift=2, flip=True)
+RECIPE = Recipe(epochs=48, batch_size=64, lr=6e-3, weight_decay=5e-2, shift=2, flip=True)
 
 
 class ResidualBlock(nn.Module):
