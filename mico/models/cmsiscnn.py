@@ -16,7 +16,7 @@ __all__ = ["INPUT_SHAPE", "RECIPE", "CmsisCNN", "build"]
 
 INPUT_SHAPE = (3, 32, 32)
 
-RECIPE = Recipe(epochs=4, batch_size=64, lr=4e-3, weight_decay=1e-2, shift=2, flip=True)
+RECIPE = Recipe(epochs=12, batch_size=64, lr=4e-3, weight_decay=1e-2, shift=2, flip=True)
 
 
 class CmsisCNN(nn.Module):

@@ -16,7 +16,7 @@ __all__ = ["INPUT_SHAPE", "RECIPE", "MobileNetV2", "build"]
 
 INPUT_SHAPE = (3, 32, 32)
 
-RECIPE = Recipe(epochs=8, batch_size=64, lr=4e-3, weight_decay=2e-2, shift=2, flip=True)
+RECIPE = Recipe(epochs=10, batch_size=64, lr=4e-3, weight_decay=2e-2, shift=2, flip=True)
 
 _WIDTH = 0.35
 _STAGES = ((1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))

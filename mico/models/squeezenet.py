@@ -16,7 +16,7 @@ __all__ = ["INPUT_SHAPE", "RECIPE", "SqueezeNet", "build"]
 
 INPUT_SHAPE = (3, 32, 32)
 
-RECIPE = Recipe(epochs=8, batch_size=64, lr=4e-3, weight_decay=2e-2, shift=2, flip=True)
+RECIPE = Recipe(epochs=14, batch_size=64, lr=4e-3, weight_decay=2e-2, shift=2, flip=True)
 
 _WIDTH = 32
 
