@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from mico import models
@@ -12,6 +13,7 @@ from mico.errors import UsageError
 from mico.models.recipe import Recipe
 from mico.quant.calibrate import calibrate
 from mico.quant.fake import FakeQuantNet
+from mico.quant.integer import IntegerModel
 from mico.quant.lower import lower, weight_scale
 from mico.quant.scheme import LayerBits, Scheme
 from mico.trace import trace
@@ -85,13 +87,7 @@ def test_imitation_of_random_weights_answers_as_their_integers_at_mixed_bits(nam
 @pytest.mark.parametrize("name", SHALLOW_NAMES)
 def test_eight_bits_keep_the_answers_of_random_weights(name: str) -> None:
     """Seed 4: integers and float network agree to 10 % of the logits' spread."""
-    source = models.get(name)
-    module = settled(source.build(4), source.INPUT_SHAPE)
-    graph = trace(module, source.INPUT_SHAPE, name=name)
-    images = np.random.default_rng(4).integers(0, 256, (32, *source.INPUT_SHAPE), dtype=np.uint8)
-    model = lower(graph, Scheme.uniform(graph.layer_names, 8), calibrate(graph, images))
-    with torch.inference_mode():
-        expected = module(torch.tensor(images).float() / 255).numpy()
+    model, expected, images = at_eight_bits(name, 32)
     error = model.run(images) * model.tensors[model.output].scale - expected
     assert np.sqrt(np.mean(error**2)) < 0.1 * expected.std()
 
@@ -99,14 +95,20 @@ def test_eight_bits_keep_the_answers_of_random_weights(name: str) -> None:
 @pytest.mark.parametrize("name", DEEP_NAMES)
 def test_eight_bits_keep_the_order_of_the_answers_over_many_layers(name: str) -> None:
     """Seed 4: 26 and 53 layers add up their rounding; logits of integers and float network still correlate by 0.95."""
+    model, expected, images = at_eight_bits(name, 8)
+    assert np.corrcoef(model.run(images).ravel(), expected.ravel())[0, 1] > 0.95
+
+
+def at_eight_bits(name: str, count: int) -> tuple[IntegerModel, NDArray[np.float32], NDArray[np.uint8]]:
+    """Integers of random weights, the float network's logits, and *count* random images, all of seed 4."""
     source = models.get(name)
     module = settled(source.build(4), source.INPUT_SHAPE)
     graph = trace(module, source.INPUT_SHAPE, name=name)
-    images = np.random.default_rng(4).integers(0, 256, (8, *source.INPUT_SHAPE), dtype=np.uint8)
+    images = np.random.default_rng(4).integers(0, 256, (count, *source.INPUT_SHAPE), dtype=np.uint8)
     model = lower(graph, Scheme.uniform(graph.layer_names, 8), calibrate(graph, images))
     with torch.inference_mode():
         expected = module(torch.tensor(images).float() / 255).numpy()
-    assert np.corrcoef(model.run(images).ravel(), expected.ravel())[0, 1] > 0.95
+    return model, expected, images
 
 
 def settled(module: nn.Module, shape: tuple[int, ...]) -> nn.Module:
