@@ -18,7 +18,6 @@ __all__ = ["LOCAL", "REGISTRY", "base_image", "bootstrap"]
 
 REGISTRY = "debian:bookworm-slim"
 LOCAL = "mico-base:bookworm"
-_MIRROR = "http://deb.debian.org/debian"
 _TIMEOUT_S = 900
 _NEEDLESS = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale", "var/log")
 
@@ -57,7 +56,7 @@ def base_image(client: docker.DockerClient, say: Callable[[str], None]) -> str:
 def bootstrap(client: docker.DockerClient, name: str = LOCAL) -> None:
     """Import Debian bookworm, as debootstrap installs it, as image *name*.
 
-    ``MICO_DEBIAN_MIRROR`` is where its packages come from.
+    Packages come from ``MICO_DEBIAN_MIRROR`` where that is set, else from where debootstrap takes them by itself.
 
     Raises
     ------
@@ -71,10 +70,10 @@ def bootstrap(client: docker.DockerClient, name: str = LOCAL) -> None:
         raise ToolError(
             "only root can make a base image", where="debootstrap", cure=f"sudo, or import {REGISTRY} from elsewhere"
         )
-    mirror = os.environ.get("MICO_DEBIAN_MIRROR", _MIRROR)
+    mirror = os.environ.get("MICO_DEBIAN_MIRROR")
     with tempfile.TemporaryDirectory(prefix="mico-base-") as folder:
         root, archive = Path(folder) / "root", Path(folder) / "base.tar"
-        _run([program, "--variant=minbase", "bookworm", str(root), mirror])
+        _run([program, "--variant=minbase", "bookworm", str(root), *([mirror] if mirror else [])])
         for needless in _NEEDLESS:
             shutil.rmtree(root / needless, ignore_errors=True)
             (root / needless).mkdir(parents=True)

@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,9 @@ from hil.networks import load_network
 from hil.store import Store
 from mico.data import load
 from mico.errors import UsageError
+from tests.hil.command import Mico, mico
+
+__all__ = ["mico"]
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = """
@@ -31,29 +33,6 @@ class Broken(nn.Module):
     def __init__(self):
         raise RuntimeError("no")
 """
-
-
-class Mico:
-    """Runs the command in this process: importing torch anew for every message takes seconds."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.monkeypatch, self.capsys = monkeypatch, capsys
-        self.stdout = self.stderr = ""
-
-    def __call__(self, *arguments: str) -> int:
-        self.monkeypatch.setattr(sys, "argv", ["mico", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        self.stdout, self.stderr = self.capsys.readouterr()
-        return int(ended.value.code or 0)
-
-
-@pytest.fixture
-def mico(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Mico]:
-    before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setenv("COLUMNS", "200")
-    yield Mico(monkeypatch, capsys)
-    signal.signal(signal.SIGTERM, before)
 
 
 def test_command_is_there_and_help_lists_its_parts() -> None:

@@ -12,8 +12,7 @@ from tests.hil.double_target import DoubleTarget
 from tests.hil.store.postgres import PostgresServer, programs
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[PostgresServer]:
+def _running() -> Iterator[PostgresServer]:
     if programs() is None:
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
     server = PostgresServer()
@@ -23,20 +22,17 @@ def server() -> Iterator[PostgresServer]:
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PostgresServer]:
+    yield from _running()
 
 
 @pytest.fixture
 def fragile() -> Iterator[PostgresServer]:
     """A server that the test may end."""
-    if programs() is None:
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    server = PostgresServer()
-    try:
-        server.make()
-        server.start()
-        yield server
-    finally:
-        server.close()
+    yield from _running()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
