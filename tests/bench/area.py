@@ -20,8 +20,8 @@ from typing import Any
 
 from hil.ecp5 import critical_path, place_and_route
 from hil.harness.runner import ROOT, read_file_list
+from tests.bench.result import save
 
-OUT = ROOT / "build" / "bench" / "area.json"
 BAR_LUT6 = 334
 FLOWS = {
     "xc7": "synth_xilinx -family xc7 -nodsp -nowidelut -abc9 -flatten",
@@ -104,10 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             used = found[kind]
             bar = {"name": f"array_4x4_{kind}", "value": used, "bar": f"<= {limit}", "pass": used <= limit}
             results["bars"].append(bar)
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps(results, indent=2) + "\n")
-    print(json.dumps(results, indent=2))
-    return 0 if all(bar["pass"] for bar in results["bars"]) else 1
+    return save("area", results, show=True)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,9 @@ both.
 
 from __future__ import annotations
 
-import json
 import resource
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
 
@@ -33,9 +31,8 @@ from mico.quant.scheme import BITS
 from tests.bench.bitfusion_layers import LayerCase, random_cases
 from tests.bench.bitfusion_limits import limits
 from tests.bench.bitfusion_nets import NETS, PUBLISHED
+from tests.bench.result import bar_table, save
 
-ROOT = Path(__file__).resolve().parents[2]
-OUT = ROOT / "build" / "bench" / "bitfusion.json"
 MACHINE = Machine()
 MEMORY = Memory()
 BATCH = 16
@@ -239,8 +236,7 @@ def main() -> int:
     results["latency_bound"] = latency_bound(nets)
     results["parameters"] = {**MACHINE.parameters(), **vars(MEMORY), "batch": BATCH}
     results["bars"] = bars(results)
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps(results, indent=2) + "\n")
+    code = save("bitfusion", results)
     table = Table("network", "cycles", "published", "share", "limit", "array busy")
     for name, net in nets.items():
         table.add_row(
@@ -248,17 +244,13 @@ def main() -> int:
             f"{net['limit'] / net['published']:.3f}", f"{100 * net['utilisation']:.1f} %",
         )  # fmt: skip
     console.print(table)
-    table = Table("bar", "value", "limit", "")
-    for row in results["bars"]:
-        table.add_row(row["name"], f"{row['value']:,}", row["bar"], "holds" if row["pass"] else "[red]fails[/red]")
-    console.print(table)
+    bar_table(results, console)
     for row in results["latency_bound"]:
         say(
             f"{row['net']} {row['layer']}: {row['cycles']} cycles, {row['over_traffic']} of its traffic, "
             f"{row['over_traffic_and_round_trip']} with a round trip to memory"
         )
-    say(str(OUT.relative_to(ROOT)))
-    return 0 if all(row["pass"] for row in results["bars"]) else 1
+    return code
 
 
 if __name__ == "__main__":

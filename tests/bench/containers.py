@@ -6,14 +6,12 @@ timed. Opening containers and compiling programs is not counted. Writes ``build/
 
 from __future__ import annotations
 
-import json
 import os
 import queue
 import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -24,10 +22,9 @@ from hil.targets.container import ContainerTarget
 from hil.toolchain import build_program
 from mico.errors import MeasurementError, MicoError
 from mico.quant.integer import IntegerModel
+from tests.bench.result import save
 from tests.hil.targets.programs import inputs, lenet5
 
-ROOT = Path(__file__).resolve().parents[2]
-OUT = ROOT / "build" / "bench" / "containers.json"
 BAR = 1.8
 MEASUREMENTS = 8  # of one container in a round; several do twice as many
 ROUNDS = 3
@@ -105,10 +102,7 @@ def main() -> int:
             {"name": "cycles_agree", "value": exact, "bar": True, "pass": exact},
         ],
     }
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps(result, indent=1))
-    return int(not all(bar["pass"] for bar in result["bars"]))
+    return save("containers", result, show=True)
 
 
 if __name__ == "__main__":

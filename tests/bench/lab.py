@@ -29,6 +29,7 @@ from hil.store import Store
 from hil.targets.base import Program
 from mico.errors import MicoError
 from tests.bench.lab_scenarios import FAMILIES, X, adopt_orphans
+from tests.bench.result import save
 from tests.hil.faults.host_board import HostBoard, logits_of, make_program
 from tests.hil.link.baud_line import baud_line
 
@@ -226,10 +227,7 @@ def main() -> int:
         result["faults"] = faults(counts)
     result["cores"] = os.cpu_count()
     result["bars"] = _bars(result)
-    text = json.dumps(result, indent=1)
-    file.write_text(text + "\n")
-    print(text)
-    return int(not all(bar["pass"] for bar in result["bars"]))
+    return save("lab", result, show=True)
 
 
 def _has_containers() -> bool:

@@ -25,6 +25,7 @@ from hil.faults.leftovers import Leftovers
 from hil.leases import Leases
 from hil.store import Store
 from hil.targets.base import Program
+from hil.targets.console_target import ConsoleTarget
 from hil.torture import Outcome, Subject, torture
 from mico.errors import MicoError, StoreError
 from tests.hil.faults.host_board import HostBoard, cycles_of, logits_of, make_input, make_program
@@ -49,19 +50,26 @@ def of_board(seeds: Iterable[int]) -> Iterator[Outcome]:
         yield from torture(board, subject, seed=seed, count=1, actions=board.actions(), span=BOARD_SPAN).outcomes
 
 
-def of_soc(seeds: Iterable[int]) -> Iterator[Outcome]:
-    """The same on the simulated SoC, with its real boot ROM, firmware and kernels."""
-    from hil.targets.soc_sim import SocSim
+def _picture_on(target: ConsoleTarget) -> Subject:
+    """A small network, and what it gives and takes on *target* without faults; patience with faults is set short."""
     from tests.hil.targets.programs import inputs, picture
 
-    target = SocSim(timeout_s=6.0, infer_timeout_s=8.0)
     target.flash_timeout_s, target.flash_retries = 0.5, 6
     model = picture()
     x, program = inputs(model, 1, 1), target.build(model)
     with target:
         target.flash(program)
         run = target.measure(x)
-    subject = Subject(program, x, model.run(x).reshape(1, -1), run.cycles)
+    return Subject(program, x, model.run(x).reshape(1, -1), run.cycles)
+
+
+def of_soc(seeds: Iterable[int]) -> Iterator[Outcome]:
+    """The same on the simulated SoC, with its real boot ROM, firmware and kernels."""
+    from hil.targets.soc_sim import SocSim
+
+    target = SocSim(timeout_s=6.0, infer_timeout_s=8.0)
+    subject = _picture_on(target)
+    span = len(subject.program.image)
 
     def to(number: signal.Signals) -> Callable[[float], None]:
         def send(_seconds: float) -> None:
@@ -72,23 +80,17 @@ def of_soc(seeds: Iterable[int]) -> Iterator[Outcome]:
 
     actions = {"kill": to(signal.SIGKILL), "hang": to(signal.SIGSTOP)}
     for seed in seeds:
-        yield from torture(target, subject, seed=seed, count=1, actions=actions, span=len(program.image)).outcomes
+        yield from torture(target, subject, seed=seed, count=1, actions=actions, span=span).outcomes
 
 
 def of_container(seeds: Iterable[int]) -> Iterator[Outcome]:
     """The simulated SoC in a container, which is killed or paused; no container is left in the end."""
     from hil.engine import connect
     from hil.targets.container import ContainerTarget
-    from tests.hil.targets.programs import inputs, picture
 
     target = ContainerTarget(name="torture", timeout_s=8.0, infer_timeout_s=12.0)
-    target.flash_timeout_s, target.flash_retries = 0.5, 6
-    model = picture()
-    x, program = inputs(model, 1, 1), target.build(model)
-    with target:
-        target.flash(program)
-        run = target.measure(x)
-    subject = Subject(program, x, model.run(x).reshape(1, -1), run.cycles)
+    subject = _picture_on(target)
+    span = len(subject.program.image)
 
     def to(method: str) -> Callable[[float], None]:
         def act(_seconds: float) -> None:
@@ -100,7 +102,7 @@ def of_container(seeds: Iterable[int]) -> Iterator[Outcome]:
     actions = {"kill": to("kill"), "hang": to("pause")}
     kinds = (*actions, "cut", "disconnect", "flip", "drop")
     for seed in seeds:
-        report = torture(target, subject, seed=seed, count=1, kinds=kinds, actions=actions, span=len(program.image))
+        report = torture(target, subject, seed=seed, count=1, kinds=kinds, actions=actions, span=span)
         with contextlib.closing(connect()) as client:
             left = client.containers.list(all=True, filters={"label": "mico.target=torture"})
         notes = tuple(f"container {container.short_id} is left" for container in left)

@@ -15,6 +15,7 @@ from typing import Any
 from hil.targets.soc_sim import SocSim
 from hil.toolchain import build_program
 from hil.verilate import ROOT, SocBuild, build_soc
+from tests.bench.result import save
 from tests.hil.targets.programs import inputs, lenet5
 
 PROGRAMS = ROOT / "tests" / "rtl" / "soc" / "programs"
@@ -92,9 +93,7 @@ def main() -> None:
     for name, pgo in (("plain", False), ("pgo", True)):
         build = build_soc(pgo=pgo)
         results[name] |= {"build_id": build.build_id, **build.parameters}
-    text = json.dumps(results, indent=2)
-    (ROOT / "build" / "bench" / "sim.json").write_text(text + "\n")
-    print(text)
+    save("sim", results, show=True)
 
 
 if __name__ == "__main__":

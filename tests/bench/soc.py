@@ -6,7 +6,6 @@ which take minutes; their bars then count as failed. Exits with 1 where a bar do
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Callable
@@ -16,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from hil.breakdown import Breakdown, flame
 from hil.cli_profile import RAM_BYTES
@@ -28,11 +26,11 @@ from hil.targets.bench_target import BenchTarget
 from hil.targets.soc_sim import SocSim
 from hil.toolchain import build_program
 from mico.errors import MicoError
+from tests.bench.result import bar_table, save
 from tests.bench.sim import speeds
 from tests.hil.targets.programs import inputs, lenet5
 
 ROOT = Path(__file__).resolve().parents[2]
-OUT = ROOT / "build" / "bench" / "soc.json"
 POINTS = (1, 4)  # lanes that are synthesised; the last is the engine that is measured
 EQUAL = ("8x8", "4x4", "2x2", "1x1")
 
@@ -175,20 +173,14 @@ def main(arguments: list[str]) -> int:
     results["paper_high"] = PAPER
     results["parameters"] = target.provenance(build_program(lenet5(8, 8), simd=target.simd)).to_json()
     results["bars"] = bars(results)
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps(results, indent=2) + "\n")
-    table = Table("bar", "value", "limit", "")
-    for row in results["bars"]:
-        value = "-" if row["value"] is None else f"{row['value']:,}"
-        table.add_row(row["name"], value, row["bar"], "holds" if row["pass"] else "[red]fails[/red]")
-    console.print(table)
+    code = save("soc", results)
+    bar_table(results, console)
     for row in results["bars"]:
         if not row["pass"]:
             say(f"fails: {row['name']} is {row['value']}, not {row['bar']}")
     if "synthesis_error" in results:
         say(f"no synthesis: {results['synthesis_error']}")
-    say(str(OUT.relative_to(ROOT)))
-    return 0 if all(row["pass"] for row in results["bars"]) else 1
+    return code
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ the start of Python included: wall time, and in ``_cpu_s`` what the processor sp
 
 from __future__ import annotations
 
-import json
 import resource
 import statistics
 import subprocess
@@ -20,6 +19,7 @@ from typing import Any
 from hil.store import Store
 from hil.store_files import export
 from hil.store_import import import_file
+from tests.bench.result import save
 from tests.hil.double_target import DoubleTarget, build
 from tests.hil.store.postgres import PostgresServer, programs
 from tests.hil.store.samples import ROOT, X, fill, one_layer
@@ -111,11 +111,7 @@ def main() -> int:
     if result["same"] is not None:
         same = all(result["same"].values())
         result["bars"].append({"name": "same answers", "value": same, "bar": True, "pass": same})
-    out = ROOT / "build" / "bench" / "store.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps(result, indent=1))
-    return int(not all(bar["pass"] for bar in result["bars"]))
+    return save("store", result, show=True)
 
 
 if __name__ == "__main__":
