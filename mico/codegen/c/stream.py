@@ -17,7 +17,17 @@ from mico.codegen.c.layout import TensorLayout, pack_words
 from mico.graph import OpKind
 from mico.quant.integer import Format, IntegerOp
 
-__all__ = ["BUFFER_WORDS", "LANES", "StreamKernel", "StreamLayer", "plan_stream", "plan_weightless"]
+__all__ = [
+    "BUFFER_WORDS",
+    "LANES",
+    "StreamKernel",
+    "StreamLayer",
+    "StreamShape",
+    "Window",
+    "plan_stream",
+    "plan_weightless",
+    "shape_stream",
+]
 
 BUFFER_WORDS = 2048
 """Words of a lane buffer: what start-up of the firmware demands (MICO_STREAM_BUFFER_WORDS of mico_stream.h)."""
@@ -92,7 +102,7 @@ def plan_weightless(op: IntegerOp, inputs: list[TensorLayout], out: TensorLayout
 
 
 @dataclass(frozen=True)
-class _Window:
+class Window:
     """A layer as a convolution: a linear layer is one pixel under a 1x1 window."""
 
     height: int
@@ -106,7 +116,7 @@ class _Window:
     outputs: int
 
     @classmethod
-    def of(cls, op: IntegerOp, source: TensorLayout, out: TensorLayout) -> _Window:
+    def of(cls, op: IntegerOp, source: TensorLayout, out: TensorLayout) -> Window:
         assert op.weight is not None
         if op.kind is OpKind.LINEAR:
             return cls(1, 1, source.elements, (1, 1), (1, 1), (0, 0), 1, (1, 1), out.elements)
@@ -133,7 +143,7 @@ class _Window:
     def columns(self) -> int:
         return self.kernel[0] * self.kernel[1] * self.channels // self.groups
 
-    def merged(self, groups: int, pixels: int) -> _Window:
+    def merged(self, groups: int, pixels: int) -> Window:
         """The same with *groups* groups made one, and *pixels* neighbouring output pixels one of more channels."""
         return replace(
             self,
@@ -143,6 +153,28 @@ class _Window:
             out=(self.out[0], self.out[1] // pixels),
             outputs=self.outputs * pixels,
         )
+
+
+@dataclass(frozen=True)
+class StreamShape:
+    """A layer as the engine walks it.
+
+    Attributes
+    ----------
+    plain, window
+        As it is, and with *groups* groups and *pixels* neighbouring output pixels made one.
+    weight_bits
+        Of stored weights.
+    expand
+        Activations are widened to 2 bits.
+    """
+
+    plain: Window
+    window: Window
+    groups: int
+    pixels: int
+    weight_bits: int
+    expand: bool
 
 
 def plan_stream(
@@ -162,17 +194,13 @@ def plan_stream(
         Multiplier and shift of each output channel.
     """
     assert op.weight_format is not None
-    plain = _Window.of(op, source, out)
-    # {-1, +1} has no zero: the engine makes two bits of each, and padding 0.
-    expand = source.format.binary and any(plain.padding)
-    held = 2 if expand else source.format.bits
-    if reason := _refused(plain, held, source, out):
-        return reason
-    bias = np.zeros(plain.outputs, np.int64) if op.bias is None else op.bias
+    bias = np.zeros(len(scales), np.int64) if op.bias is None else op.bias
     header = _header_words(out.format, bias, scales)
-    groups, pixels = _best_merge(plain, source.format.bits, held, op.weight_format.bits, header)
-    window = plain.merged(groups, pixels)
-    form = Format(_stored_bits(op.weight_format.bits, groups, pixels), True)
+    shape = shape_stream(op, source, out, header)
+    if isinstance(shape, str):
+        return shape
+    plain, window, groups, pixels = shape.plain, shape.window, shape.groups, shape.pixels
+    form = Format(shape.weight_bits, True)
     merged = [
         _beside(_block_diagonal(matrices[i : i + groups], plain), plain, window, pixels)
         for i in range(0, len(matrices), groups)
@@ -181,7 +209,7 @@ def plan_stream(
         f"streaming engine: {source.format} by {op.weight_format} activations and weights, {window.rows} rows of "
         f"{window.columns}, {32 // form.bits} products a lane and cycle"
     ]
-    if expand:
+    if shape.expand:
         notes.append("{-1, +1} has no zero: activations are widened to 2 bits, where padding is 0")
     if groups > 1:
         notes.append(f"{groups} groups at a time, weights between them zero: fewer and longer operations")
@@ -193,11 +221,25 @@ def plan_stream(
         notes.append("results are the accumulators: no requantisation" + (", no bias" if header == 0 else ""))
     rows = [_rows(m, form, np.tile(b, pixels), s * pixels, header) for m, b, s in _per_group(merged, bias, scales)]
     return StreamLayer(
-        _config(source.format, form.bits, out.format, header, expand=expand),
+        _config(source.format, form.bits, out.format, header, expand=shape.expand),
         _fields(window, source.format.bits, form.bits, out.format.bits, header),
         np.concatenate(rows),
         tuple(notes),
     )
+
+
+def shape_stream(op: IntegerOp, source: TensorLayout, out: TensorLayout, header: int) -> StreamShape | str:
+    """How the engine computes *op* with rows of *header* words of constants, or why it cannot: values do not matter."""
+    assert op.weight_format is not None
+    plain = Window.of(op, source, out)
+    # {-1, +1} has no zero: the engine makes two bits of each, and padding 0.
+    expand = source.format.binary and any(plain.padding)
+    held = 2 if expand else source.format.bits
+    if reason := _refused(plain, held, source, out):
+        return reason
+    groups, pixels = _best_merge(plain, source.format.bits, held, op.weight_format.bits, header)
+    stored = _stored_bits(op.weight_format.bits, groups, pixels)
+    return StreamShape(plain, plain.merged(groups, pixels), groups, pixels, stored, expand)
 
 
 def _per_group(
@@ -210,7 +252,7 @@ def _per_group(
         yield matrix, bias[part], scales[part]
 
 
-def _refused(window: _Window, held: int, source: TensorLayout, out: TensorLayout) -> str | None:
+def _refused(window: Window, held: int, source: TensorLayout, out: TensorLayout) -> str | None:
     columns = window.columns
     if columns > _MAX_ELEMENTS or columns * held > 32 * BUFFER_WORDS:
         return f"rows of {columns} activations of {held} bits exceed the engine's buffer of {BUFFER_WORDS} words"
@@ -234,7 +276,7 @@ def _stored_bits(weight_bits: int, groups: int, pixels: int) -> int:
     return 2 if weight_bits == 1 and groups * pixels > 1 else weight_bits
 
 
-def _best_merge(window: _Window, bits: int, held: int, weight_bits: int, header: int) -> tuple[int, int]:
+def _best_merge(window: Window, bits: int, held: int, weight_bits: int, header: int) -> tuple[int, int]:
     """Groups to compute as one and output pixels to compute in a lane: the fewest cycles of the engine."""
 
     def cycles(choice: tuple[int, int]) -> float:
@@ -261,7 +303,7 @@ def _best_merge(window: _Window, bits: int, held: int, weight_bits: int, header:
     return min([choice for choice in choices if fits(choice)], key=cycles)
 
 
-def _block_diagonal(matrices: list[NDArray[Any]], window: _Window) -> NDArray[Any]:
+def _block_diagonal(matrices: list[NDArray[Any]], window: Window) -> NDArray[Any]:
     """One matrix that computes several groups: columns (kernel height, kernel width, group, channel)."""
     if len(matrices) == 1:
         return matrices[0]
@@ -273,7 +315,7 @@ def _block_diagonal(matrices: list[NDArray[Any]], window: _Window) -> NDArray[An
     return whole.reshape(len(matrices) * rows, -1)
 
 
-def _beside(matrix: NDArray[Any], window: _Window, merged: _Window, pixels: int) -> NDArray[Any]:
+def _beside(matrix: NDArray[Any], window: Window, merged: Window, pixels: int) -> NDArray[Any]:
     """Rows of *pixels* neighbouring output pixels over the window that holds all of theirs."""
     if pixels == 1:
         return matrix
@@ -308,7 +350,7 @@ def _config(source: Format, weight_bits: int, out: Format, header: int, *, expan
     return " | ".join(parts)
 
 
-def _fields(window: _Window, bits: int, weight_bits: int, out_bits: int, header: int) -> dict[str, int]:
+def _fields(window: Window, bits: int, weight_bits: int, out_bits: int, header: int) -> dict[str, int]:
     pixel, group_in = window.channels * bits, window.channels // window.groups * bits
     return {
         "k": window.columns,
