@@ -52,6 +52,7 @@ def test_sizes_that_divide_nothing_and_vectors_wider_than_the_bus(machine: Machi
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_many_runs_on_a_4x4_array() -> None:
     run_bench(SMALL, structural=True, runs=1000, seed=2)
 
