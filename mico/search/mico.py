@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestRegressor
@@ -24,6 +26,8 @@ class MicoSearch(Searcher):
         Schemes of the orthogonal start; by default a third of the budget, 4 to 16.
     optimism
         Multiple of the spread over trees when the search starts; it falls linearly to a tenth at the end of the budget.
+    trees
+        Of the forest; by default as published, 250 to 450 by the number of entries.
     band
         Width of the band under the limit, as a fraction of the all-widest scheme's cycles, at the start and at the end.
     """
@@ -34,18 +38,19 @@ class MicoSearch(Searcher):
         self,
         space: Space,
         cost: Cost,
-        limit: float,
+        limit: float | None,
         *,
-        seed: int = 0,
-        budget: int = 24,
         initial: int | None = None,
         optimism: float = 1.0,
         band: tuple[float, float] = (0.1, 0.3),
+        trees: int | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(space, cost, limit, seed=seed, budget=budget)
-        self.initial = min(16, max(4, budget // 3)) if initial is None else initial
+        super().__init__(space, cost, limit, **options)
+        self.initial = min(16, max(4, self.budget // 3)) if initial is None else initial
         self.optimism, self.band = optimism, band
-        self._start = orthogonal(space, self.initial, np.random.default_rng(seed))
+        self.trees = int(np.clip(250 + 5 * (space.dimensions - 10), 250, 450)) if trees is None else trees
+        self._start = orthogonal(space, self.initial, np.random.default_rng(self.seed))
         total = max(sum(space.macs), 1)
         self._fractions = np.array(space.macs, dtype=np.float64) / total
 
@@ -60,11 +65,11 @@ class MicoSearch(Searcher):
         if len(start) and len(self.history) < self.initial:
             first: Vectors = start[0]
             return first
-        widest = float(self.cost(self.space.corner(0)[None])[0])
+        widest = float(self.ratios(self.space.corner(0)[None])[0])
         width = widest * (self.band[0] + (self.band[1] - self.band[0]) * self.progress)
-        fitting = [o.vector for o in self.history if o.cycles is not None and o.cycles <= self.limit]
+        fitting = [o.vector for o in self.history if self.meets(o)]
         parents = np.array(fitting, dtype=np.int64).reshape(-1, self.space.dimensions)
-        candidates = near_constraint(self.space, self.cost, self.limit, width, rng, parents=parents)
+        candidates = near_constraint(self.space, self.ratios, 1.0, width, rng, parents=parents)
         candidates = self.unknown(candidates)
         if not len(candidates):
             return None
@@ -79,8 +84,7 @@ class MicoSearch(Searcher):
 
     def _score(self, known: Vectors, accuracy: NDArray[np.float64], candidates: Vectors) -> NDArray[np.float64]:
         """Mean plus spread over trees ``(n,)`` of the candidates."""
-        trees = int(np.clip(250 + 5 * (self.space.dimensions - 10), 250, 450))
-        forest = RandomForestRegressor(trees, random_state=self.seed + len(self.history))
+        forest = RandomForestRegressor(self.trees, random_state=self.seed + len(self.history))
         forest.fit(self._features(known), accuracy)
         x = self._features(candidates).astype(np.float32)
         votes = np.array([tree.predict(x) for tree in forest.estimators_])
@@ -94,13 +98,13 @@ class MicoSearch(Searcher):
 
     def _raise_free_bits(self, vector: Vectors) -> Vectors:
         """Raise every width that the latency model says costs nothing, as long as the scheme stays unknown."""
-        vector, cost = vector.copy(), float(self.cost(vector[None])[0])
+        vector, cost = vector.copy(), float(self.ratios(vector[None])[0])
         for i, bits in enumerate(self.space.choices):
             for wider in bits[: bits.index(int(vector[i]))]:
                 trial = vector.copy()
                 trial[i] = wider
-                trial_cost = float(self.cost(trial[None])[0])
-                if trial_cost <= min(cost, self.limit) and tuple(trial.tolist()) not in self._known:
+                trial_cost = float(self.ratios(trial[None])[0])
+                if trial_cost <= min(cost, 1.0) and tuple(trial.tolist()) not in self._known:
                     vector, cost = trial, trial_cost
                     break
         return vector

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from mico.search.base import Cost, Space, Vectors
+from mico.search.base import Cost, Searcher, Space, Vectors
+from mico.search.candidates import ENUMERABLE
 
-__all__ = ["near_constraint", "orthogonal", "spread"]
+__all__ = ["anything", "near_constraint", "orthogonal", "random_fitting", "repaired", "spread"]
 
 
 def orthogonal(space: Space, n: int, rng: np.random.Generator) -> Vectors:
@@ -50,6 +51,38 @@ def spread(space: Space, n: int, rng: np.random.Generator) -> Vectors:
     lean = rng.uniform(size=(n, space.dimensions)) ** exponent
     sizes = np.array([len(bits) for bits in space.choices])
     return space.decode(np.minimum((lean * sizes).astype(np.int64), sizes - 1))
+
+
+def random_fitting(searcher: Searcher, rng: np.random.Generator, size: int = 500) -> Vectors:
+    """Some unknown schemes ``(m, 2 L)`` that are predicted within the limits, of *size* drawn until there is one."""
+    for _ in range(20):
+        candidates = searcher.unknown(spread(searcher.space, size, rng))
+        fitting = candidates[searcher.feasible(candidates)]
+        if len(fitting):
+            return fitting
+    return fitting
+
+
+def anything(searcher: Searcher, rng: np.random.Generator) -> Vectors | None:
+    """A random unknown scheme that is predicted within the limits; None if there is none, or none was found."""
+    fitting = random_fitting(searcher, rng)
+    if not len(fitting) and searcher.space.size <= ENUMERABLE:
+        every = searcher.space.every()
+        fitting = searcher.unknown(every[searcher.feasible(every)])
+    return fitting[rng.integers(len(fitting))] if len(fitting) else None
+
+
+def repaired(searcher: Searcher, vector: Vectors, rng: np.random.Generator) -> Vectors:
+    """*vector* with random operands narrowed until it is predicted within the limits, or all are at their narrowest."""
+    space = searcher.space
+    index = space.encode(vector[None])[0]
+    last = np.array([len(bits) - 1 for bits in space.choices])
+    while not searcher.feasible(space.decode(index[None]))[0]:
+        narrower = np.flatnonzero(index < last)
+        if not len(narrower):
+            break
+        index[rng.choice(narrower)] += 1
+    return np.asarray(space.decode(index[None])[0], dtype=np.int64)
 
 
 def near_constraint(
