@@ -19,6 +19,8 @@ from torch import nn
 
 from hil.evaluation import Quantiser, Workbench, context, identity
 from hil.result import Result, evaluation_row, scores, versions
+from hil.scheduler import Cluster
+from hil.scheduler_target import RemoteQuantiser, RemoteTarget
 from hil.settings import SEARCHERS, Observer, Settings
 from hil.store import Evaluation, Store
 from hil.targets.base import Program, Target
@@ -312,6 +314,7 @@ def explore(
     observer: Observer | None = None,
     build: Callable[[IntegerModel], Program] | None = None,
     seeds: Mapping[str, int] | None = None,
+    cluster: Cluster | None = None,
 ) -> Result:
     """Find the bits of every layer of a trained network, with every latency measured on *target*.
 
@@ -336,6 +339,8 @@ def explore(
         From integers to what *target* runs; by default its own ``build``.
     seeds
         Other seeds that took part, for the record.
+    cluster
+        Its workers do the work; *target* is then by default the simulated SoC of whichever has one.
 
     Raises
     ------
@@ -345,10 +350,11 @@ def explore(
     settings = settings or Settings(fraction=fraction, budget=budget, seed=seed)
     graph = trace(module, dataset.input_shape, name)
     calibration = calibrate(graph, dataset.calibration, seed=settings.seed)
-    quantiser = Evaluator(graph, calibration, dataset, recipe or models.get("lenet5").RECIPE, seed=settings.seed)
+    evaluator = Evaluator(graph, calibration, dataset, recipe or models.get("lenet5").RECIPE, seed=settings.seed)
+    quantiser: Quantiser = evaluator if cluster is None else RemoteQuantiser(cluster, evaluator)
     if not isinstance(store, Store):
         store = Store(store or _ROOT / "build" / "mico.sqlite")
-    target = target or SocSim()
+    target = target or (SocSim() if cluster is None else RemoteTarget(cluster, SocSim, SocSim(), "soc"))
     return Campaign(
         graph=graph,
         dataset=dataset,

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from hil import cli_data, cli_images, cli_measure, cli_profile, cli_results, cli_targets, cli_torture
+from hil import cli_data, cli_images, cli_measure, cli_profile, cli_results, cli_targets, cli_torture, cli_worker
 from mico.errors import MicoError, UsageError
 
 __all__ = ["app", "main"]
@@ -27,6 +27,7 @@ app.add_typer(cli_results.app, name="results")
 cli_targets.app.command("torture")(cli_torture.torture)
 app.add_typer(cli_targets.app, name="targets")
 app.command("profile")(cli_profile.profile)
+app.command("worker")(cli_worker.worker)
 cli_measure.add_to(app)
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -36,7 +37,7 @@ _STORE = _ROOT / "build" / "mico.sqlite"
 Fraction = Annotated[float, typer.Option(help="Cycles allowed, as a fraction of the measured 8-bit network's.")]
 Budget = Annotated[int, typer.Option(help="Evaluations, the 8-bit network's included.")]
 Seed = Annotated[int, typer.Option(help="Of training, quantisation and search.")]
-Data = Annotated[str, typer.Option("--dataset", help="mnist, digits, or auto: mnist where it is on disk.")]
+Data = Annotated[str, typer.Option("--dataset", help="mnist, cifar10, digits, or auto: mnist where it is on disk.")]
 Out = Annotated[Path, typer.Option(help="Folder for result.json, scheme.json and plot.png.")]
 On = Annotated[str, typer.Option("--target", help="Target of the lab, or several of a kind by commas.")]
 StoreAt = Annotated[str, typer.Option("--store", help="SQLite file or database URL.")]
@@ -54,7 +55,7 @@ def demo(
     lab: cli_targets.LabAt = None,
 ) -> None:
     """LeNet-5 through the whole loop on a simulated target; started again, it goes on where it was."""
-    _campaign("lenet5", dataset, out, store, None, target, lab, fraction=fraction, budget=budget, seed=seed)
+    _campaign("lenet5", dataset, out, store, None, target, lab, None, fraction=fraction, budget=budget, seed=seed)
 
 
 @app.command()
@@ -76,6 +77,7 @@ def search(
     verify: Annotated[int, typer.Option(help="Test images compared on the target in the end.")] = 100,
     target: On = "soc",
     lab: cli_targets.LabAt = None,
+    scheduler: cli_worker.SchedulerAt = None,
 ) -> None:
     """Search the bits of a network under a latency that is measured."""
     options = {
@@ -85,7 +87,8 @@ def search(
         "finalists": finalists,
         "verify_inputs": verify,
     }
-    _campaign(model, dataset, out, store, weights, target, lab, fraction=fraction, budget=budget, seed=seed, **options)
+    options |= {"fraction": fraction, "budget": budget, "seed": seed}
+    _campaign(model, dataset, out, store, weights, target, lab, scheduler, **options)
 
 
 @app.command()
@@ -97,12 +100,18 @@ def doctor() -> None:
 
 
 def _campaign(
-    model: str, dataset: str, out: Path, store: str, weights: Path | None, target: str, lab: Path | None, **options: Any
+    model: str,
+    dataset: str,
+    out: Path,
+    store: str,
+    weights: Path | None,
+    target: str,
+    lab: Path | None,
+    scheduler: str | None,
+    **options: Any,
 ) -> None:
     from hil import report
-    from hil.bench import open_bench
     from hil.campaign import Settings, explore
-    from hil.lab import load_lab
     from hil.networks import load_network
     from hil.store import Store
     from mico.data import load
@@ -110,30 +119,29 @@ def _campaign(
 
     settings = Settings(**options)
     console = Console(stderr=True)
-    loaded = load_lab(lab)
-    opened = Store(store)
-    measured_on = open_bench(loaded, target, opened, f"campaign {model}")
-    data = load(dataset)
-    if not console.is_terminal:
-        console.print(f"training {model} on {data.name}, unless it is cached")
-    with console.status(f"training {model} on {data.name}") as status:
+    with cli_worker.bench(scheduler, lab, target, lambda: Store(store), f"campaign {model}") as bench:
+        data = load(dataset)
+        if not console.is_terminal:
+            console.print(f"training {model} on {data.name}, unless it is cached")
+        with console.status(f"training {model} on {data.name}") as status:
 
-        def trained(step: int, steps: int, loss: float) -> None:
-            status.update(f"training {model} on {data.name}: step {step} of {steps}, loss {loss:.3f}")
+            def trained(step: int, steps: int, loss: float) -> None:
+                status.update(f"training {model} on {data.name}: step {step} of {steps}, loss {loss:.3f}")
 
-        network = load_network(model, data, seed=settings.seed, weights=weights, progress=trained)
-    with report.Progress(console, settings.budget) as progress:
-        result = explore(
-            network.module,
-            data,
-            measured_on,
-            recipe=network.recipe,
-            name=network.name,
-            store=opened,
-            settings=settings,
-            observer=progress,
-            seeds={"training": settings.seed},
-        )
+            network = load_network(model, data, seed=settings.seed, weights=weights, progress=trained)
+        with report.Progress(console, settings.budget) as progress:
+            result = explore(
+                network.module,
+                data,
+                bench.target,
+                recipe=network.recipe,
+                name=network.name,
+                store=bench.store,
+                settings=settings,
+                observer=progress,
+                seeds={"training": settings.seed},
+                cluster=bench.cluster,
+            )
     report.save(result, out)
     show = Console(width=None if sys.stdout.isatty() else 140)  # a log has no width: let the table have its own
     show.print(report.table(result))

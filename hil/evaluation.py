@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hil.store import Evaluation, Measurement, Store, status_of
 from hil.targets.base import Program, Provenance, Target
 from mico.data import Dataset
-from mico.errors import DeviceError, FlashError, MeasurementError, MicoError, ProtocolError, StoreError
+from mico.errors import ClusterError, DeviceError, FlashError, MeasurementError, MicoError, ProtocolError, StoreError
 from mico.graph import Graph
 from mico.quant.integer import IntegerModel
 from mico.quant.scheme import Scheme
@@ -138,6 +138,8 @@ class Workbench:
             The target is no longer the one of *identity*.
         StoreError
             The store cannot be read or written.
+        ClusterError
+            The work is that of other machines, and none of them can do it.
         """
         known = self.store.known_evaluation(context(identity, full=full), scheme.digest())
         if known is not None:
@@ -146,6 +148,8 @@ class Workbench:
         blank = Evaluation(position, stage, scheme.to_json(), None, None, None, predicted, None, None, "", None)
         try:
             quantised = self.quantiser.quantise(scheme, full=full)
+        except ClusterError:
+            raise
         except MicoError as error:
             return replace(blank, status=status_of(error), error=str(error))
         model = quantised.model
@@ -156,7 +160,7 @@ class Workbench:
                 program = self.build(model)
                 blank = replace(blank, program=program.digest)
                 measurement = self.measure(program, model)
-            except StoreError:  # says nothing of the scheme
+            except (StoreError, ClusterError):  # says nothing of the scheme
                 raise
             except MicoError as error:
                 return replace(blank, accuracy=accuracy.result(), status=status_of(error), error=str(error))
@@ -217,6 +221,8 @@ class Workbench:
                 result = work()
                 self._open = not self.target.rest()  # while schemes are trained, others may use it
                 return result
+            except ClusterError:
+                raise
             except (DeviceError, ProtocolError, FlashError):
                 self.close()  # whatever state it is in: the next attempt, or the next scheme, starts afresh
                 if attempt == attempts:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 __all__ = [
+    "ClusterError",
     "CompileError",
     "DeviceError",
     "FlashError",
@@ -95,6 +96,10 @@ class DeviceError(MicoError):
     """The target cannot be opened, is held by somebody else, or died."""
 
     exit_code = 3
+
+
+class ClusterError(DeviceError):
+    """A scheduler cannot be reached, or none of its workers can do what is needed; says nothing of the work itself."""
 
 
 class ToolError(MicoError):

@@ -87,7 +87,13 @@ class Printing(Observer):
 
 
 def campaign(
-    folder: Path, target: Target, build: Any, budget: int, observer: Observer | None = None, **settings: Any
+    folder: Path,
+    target: Target,
+    build: Any,
+    budget: int,
+    observer: Observer | None = None,
+    cluster: Any = None,
+    **settings: Any,
 ) -> Result:
     """The campaign of these tests: seed 3."""
     torch.set_num_threads(1)
@@ -100,6 +106,7 @@ def campaign(
         settings=Settings(**{"budget": budget, "seed": 3, "fraction": 0.7, "verify_inputs": 10, **settings}),
         observer=observer or Observer(),
         build=build,
+        cluster=cluster,
     )
 
 
