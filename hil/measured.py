@@ -20,7 +20,7 @@ from hil.workload import Workload
 from mico.errors import DeviceError, FlashError, MicoError, ProtocolError
 from mico.quant.scheme import Scheme
 
-__all__ = ["FORMAT", "measure_schemes"]
+__all__ = ["FORMAT", "measure_program", "measure_schemes"]
 
 FORMAT = "mico-measurements-1"
 _OF_THE_DEVICE = (DeviceError, ProtocolError, FlashError)
@@ -62,7 +62,7 @@ def measure_schemes(
     def measured(program: Program, expected: NDArray[np.int32]) -> Measurement:
         bench = free.get()
         try:
-            return _measured(bench, store, program, x, expected, laps)
+            return measure_program(bench, store, program, x, expected, laps)
         finally:
             free.put(bench)
 
@@ -110,7 +110,7 @@ def _failure(error: MicoError) -> dict[str, Any]:
     return {"status": status_of(error), "error": str(error), "exit_code": error.exit_code, "cycles": None}
 
 
-def _measured(
+def measure_program(
     bench: Pool, store: Store, program: Program, x: NDArray[Any], expected: NDArray[np.int32], laps: int
 ) -> Measurement:
     """Look it up, or measure it on whichever target is free, on another where one dies."""

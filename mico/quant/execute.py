@@ -24,11 +24,14 @@ from mico.graph import OpKind
 from mico.quant.check import accumulator_bound, check
 from mico.quant.integer import Format, IntegerModel, IntegerOp, Requant
 
-__all__ = ["run"]
+__all__ = ["Step", "Values", "accumulator", "exact_arithmetic", "prepare", "requantiser", "run"]
 
 _FLOAT32_EXACT = 1 << 24
 _SETTINGS = threading.Lock()
-_Values = dict[str, torch.Tensor]
+Values = dict[str, torch.Tensor]
+"""Tensors by name, ``(N, ...)``, channel first: small integers as float32, or int32."""
+Step = Callable[[Values], torch.Tensor]
+"""One operation, with everything that does not depend on data done once."""
 
 
 @overload
@@ -79,12 +82,12 @@ def run(
     results: dict[str, NDArray[Any]] = {
         name: np.empty((len(x), *model.tensors[name].shape), dtype=model.tensors[name].format.dtype) for name in tensors
     }
-    steps = [(op, _prepare(model, op)) for op in model.ops]
+    steps = [(op, prepare(model, op)) for op in model.ops]
     last_use = {name: index for index, op in enumerate(model.ops) for name in op.inputs}
 
     def compute(start: int) -> None:
         part = slice(start, start + batch)
-        values: _Values = {model.input: torch.from_numpy(x[part].astype(np.float32))}
+        values: Values = {model.input: torch.from_numpy(x[part].astype(np.float32))}
         with torch.no_grad():
             for index, (op, step) in enumerate(steps):
                 result = step(values)
@@ -94,7 +97,7 @@ def run(
                 for name in [name for name in values if last_use.get(name, -1) <= index]:
                     del values[name]
 
-    with _exact_arithmetic() as threads, ThreadPoolExecutor(threads) as pool:
+    with exact_arithmetic() as threads, ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(compute, range(0, len(x), batch)):
             pass
     output = results[model.output]
@@ -115,7 +118,7 @@ def _check_input(model: IntegerModel, x: NDArray[Any]) -> None:
 
 
 @contextmanager
-def _exact_arithmetic() -> Iterator[int]:
+def exact_arithmetic() -> Iterator[int]:
     """Keep torch on plain sums of products: no reduced-precision products, no NNPACK (Winograd, FFT), no autocast.
 
     Yields the number of threads to use, each of which computes whole batches by itself: on a busy machine that is many
@@ -137,7 +140,7 @@ def _exact_arithmetic() -> Iterator[int]:
             torch.backends.nnpack.set_flags(*nnpack)  # type: ignore[no-untyped-call]
 
 
-def _prepare(model: IntegerModel, op: IntegerOp) -> Callable[[_Values], torch.Tensor]:
+def prepare(model: IntegerModel, op: IntegerOp) -> Step:
     """A function from the tensors so far to *op*'s output, with everything that does not depend on data done once."""
     formats = [model.tensors[name].format for name in op.inputs]
     out = model.tensors[op.output].format
@@ -151,44 +154,47 @@ def _prepare(model: IntegerModel, op: IntegerOp) -> Callable[[_Values], torch.Te
             return lambda v: v[op.inputs[0]]
         case OpKind.AVG_POOL:
             kernel, stride, padding = op.pair("kernel"), op.pair("stride"), op.pair("padding")
-            finish = _requantiser(op, out)
+            finish = requantiser(op, out)
             return lambda v: finish(
                 functional.avg_pool2d(
                     v[op.inputs[0]].double(), kernel, stride, padding, count_include_pad=True, divisor_override=1
                 ).long()
             )
         case OpKind.GLOBAL_AVG_POOL:
-            finish = _requantiser(op, out)
+            finish = requantiser(op, out)
             return lambda v: finish(v[op.inputs[0]].long().sum(dim=(2, 3), keepdim=True))
         case OpKind.ADD:
             return _prepare_add(op, out)
         case OpKind.CONCAT:
-            finishes = [_requantiser(op, out, index) for index in range(len(op.inputs))]
+            finishes = [requantiser(op, out, index) for index in range(len(op.inputs))]
             return lambda v: torch.cat(
                 [finish(v[name].long()) for finish, name in zip(finishes, op.inputs, strict=True)], dim=1
             )
         case "requant":
-            finish = _requantiser(op, out)
+            finish = requantiser(op, out)
             return lambda v: finish(v[op.inputs[0]].long())
     raise AssertionError(f"check() let {op.kind!r} pass")
 
 
-def _prepare_weighted(op: IntegerOp, source: Format, out: Format) -> Callable[[_Values], torch.Tensor]:
+def _prepare_weighted(op: IntegerOp, source: Format, out: Format) -> Step:
+    accumulate, finish = accumulator(op, source), requantiser(op, out)
+    return lambda v: finish(accumulate(v).long())
+
+
+def accumulator(op: IntegerOp, source: Format) -> Step:
+    """Sums of products of the convolution or linear *op*, bias left out: float32 or float64, exact in either."""
     assert op.weight is not None
     exact32 = accumulator_bound(op, source, bias=False) <= _FLOAT32_EXACT
     dtype = torch.float32 if exact32 else torch.float64
     weight = torch.from_numpy(op.weight.astype(np.int32)).to(dtype)
-    finish = _requantiser(op, out)
     name = op.inputs[0]
     if op.kind is OpKind.LINEAR:
-        return lambda v: finish((v[name].to(dtype) @ weight.T).long())
+        return lambda v: v[name].to(dtype) @ weight.T
     stride, padding, groups = op.pair("stride"), op.pair("padding"), op.number("groups")
-    return lambda v: finish(
-        functional.conv2d(v[name].to(dtype), weight, stride=stride, padding=padding, groups=groups).long()
-    )
+    return lambda v: functional.conv2d(v[name].to(dtype), weight, stride=stride, padding=padding, groups=groups)
 
 
-def _prepare_add(op: IntegerOp, out: Format) -> Callable[[_Values], torch.Tensor]:
+def _prepare_add(op: IntegerOp, out: Format) -> Step:
     assert op.requant is not None
     m0, m1 = (int(m) for m in op.requant.multiplier)
     a, b = op.inputs
@@ -197,7 +203,7 @@ def _prepare_add(op: IntegerOp, out: Format) -> Callable[[_Values], torch.Tensor
     return lambda v: _round(v[a].long().mul_(m0).add_(v[b].long().mul_(m1)), offset, shift, out)
 
 
-def _requantiser(op: IntegerOp, out: Format, index: int | None = None) -> Callable[[torch.Tensor], torch.Tensor]:
+def requantiser(op: IntegerOp, out: Format, index: int | None = None) -> Callable[[torch.Tensor], torch.Tensor]:
     """Requantise int64 accumulators ``(N, C, ...)``: per channel, or all with entry *index* of the constants."""
     requant: Requant | None = op.requant
     assert requant is not None
