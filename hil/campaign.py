@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from hil.evaluation import Quantiser, Workbench, context, identity
+from hil.evaluation import Job, Quantiser, Workbench, ask_several, context, identity
 from hil.result import Result, evaluation_row, scores, versions
 from hil.scheduler import Cluster
 from hil.scheduler_target import RemoteQuantiser, RemoteTarget
@@ -130,7 +130,7 @@ class Campaign:
         baseline = searched[0] if searched and searched[0].status == "ok" else None
         replayed = baseline is not None
         if baseline is None:
-            baseline = self._evaluate(0, "baseline", int8)
+            baseline = next(self._evaluate([Job(0, "baseline", int8)]))
         if baseline.cycles is None:
             raise MeasurementError(
                 f"the 8-bit network could not be measured: {baseline.status}: {baseline.error}",
@@ -152,28 +152,35 @@ class Campaign:
         self, searcher: Searcher, latency: NetworkLatency, stored: list[Evaluation], done: list[Evaluation]
     ) -> None:
         self.observer.stage("search")
-        for old in stored:
-            if old.status == "ok":
-                done.append(self._take(old, searcher, latency, True))
-            else:  # a failure is tried again, in its place
-                scheme = Scheme.from_json(old.scheme)
-                new = self._evaluate(old.position, old.stage, scheme, predicted=old.predicted_cycles)
-                done.append(self._take(new, searcher, latency, False))
-        while sum(e.status == "ok" for e in done) < self.settings.budget:
+        while (left := self.settings.budget - sum(e.status == "ok" for e in done)) > 0 or stored:
             tail = done[-_GIVE_UP_AFTER:]
-            if len(tail) == _GIVE_UP_AFTER and all(e.status != "ok" for e in tail):
+            if not stored and len(tail) == _GIVE_UP_AFTER and all(e.status != "ok" for e in tail):
                 raise MeasurementError(
                     f"{_GIVE_UP_AFTER} schemes in a row failed, the last with {tail[-1].status}: {tail[-1].error}",
                     cure="repair the cause and run again: failures are tried again, nothing else is repeated",
                 )
-            try:
-                scheme = searcher.ask()
-            except SpaceExhaustedError:
-                break
-            stage = "start" if len(searcher.history) < getattr(searcher, "initial", 0) else "search"
-            predicted = float(latency.predict(np.array([scheme.vector()]))[0])
-            new = self._evaluate(done[-1].position + 1, stage, scheme, predicted=predicted)
-            done.append(self._take(new, searcher, latency, False))
+            count = max(1, min(self.settings.batch, left))
+            known, stored = stored[:count], stored[count:]
+            jobs = [Job.again(old) for old in known]
+            if len(known) < count:  # stopped in the middle of a batch: what else was asked for is asked for again
+                try:
+                    asked = ask_several(searcher, count, latency)[len(known) :]
+                except SpaceExhaustedError:
+                    break
+                jobs += self._jobs(asked, searcher, latency, done[-1].position + 1 + len(known))
+            fresh = self._evaluate([job for job in jobs if not job.done])
+            for job in jobs:
+                evaluation = job.known if job.done and job.known is not None else next(fresh)
+                done.append(self._take(evaluation, searcher, latency, job.done))
+
+    def _jobs(self, asked: list[Scheme], searcher: Searcher, latency: NetworkLatency, position: int) -> list[Job]:
+        start = getattr(searcher, "initial", 0) - len(searcher.history)
+        predicted = latency.predict(np.array([scheme.vector() for scheme in asked]))
+        stages = ["start" if number < start else "search" for number in range(len(asked))]
+        return [
+            Job(position + number, stage, scheme, float(cycles))
+            for number, (stage, scheme, cycles) in enumerate(zip(stages, asked, predicted, strict=True))
+        ]
 
     def _take(self, evaluation: Evaluation, searcher: Searcher, latency: NetworkLatency, replayed: bool) -> Evaluation:
         """Teach both models what was measured; a failure teaches only not to ask again."""
@@ -186,16 +193,14 @@ class Campaign:
         self.observer.evaluated(evaluation, replayed)
         return evaluation
 
-    def _evaluate(
-        self, position: int, stage: str, scheme: Scheme, *, predicted: float | None = None, full: bool = False
-    ) -> Evaluation:
-        """Evaluate and commit."""
-        evaluation = self._bench.evaluate(position, stage, scheme, self._identity, predicted=predicted, full=full)
-        assert self._number is not None
-        key = context(self._identity, full=full)
-        self.store.save_evaluation(self._number, key, scheme.digest(), evaluation)
-        self._save_state("running")
-        return evaluation
+    def _evaluate(self, jobs: Sequence[Job]) -> Iterator[Evaluation]:
+        """Evaluate and commit, in their order."""
+        for job, evaluation in zip(jobs, self._bench.evaluate_all(jobs, self._identity), strict=True):
+            assert self._number is not None
+            key = context(self._identity, full=job.full)
+            self.store.save_evaluation(self._number, key, job.scheme.digest(), evaluation)
+            self._save_state("running")
+            yield evaluation
 
     def _choose(
         self, done: list[Evaluation], stored: list[Evaluation], limit: int
@@ -211,16 +216,17 @@ class Campaign:
             )
         before = {Scheme.from_json(e.scheme): e for e in stored if e.stage == "final"}
         position = max(e.position for e in [*done, *stored]) + 1
-        finals = []
+        jobs = []
         for candidate in feasible[: self.settings.finalists]:
             scheme = Scheme.from_json(candidate.scheme)
-            final = before.get(scheme)
-            replayed = final is not None and final.status == "ok"
-            if final is None or not replayed:
-                place = position if final is None else final.position
-                position += final is None
-                final = self._evaluate(place, "final", scheme, predicted=candidate.cycles, full=True)
-            self.observer.evaluated(final, replayed)
+            old = before.get(scheme)
+            place = position if old is None else old.position
+            position += old is None
+            jobs.append(Job(place, "final", scheme, candidate.cycles, full=True, known=old))
+        finals, fresh = [], self._evaluate([job for job in jobs if not job.done])
+        for job in jobs:
+            final = job.known if job.done and job.known is not None else next(fresh)
+            self.observer.evaluated(final, job.done)
             finals.append(final)
         return max([*_feasible(finals, limit), *feasible], key=_merit), finals
 

@@ -75,6 +75,7 @@ def search(
     activation_bits: Annotated[str, typer.Option(help="Widths of activations to choose from.")] = "8,4,2,1",
     finalists: Annotated[int, typer.Option(help="Schemes that are trained fully in the end.")] = 2,
     verify: Annotated[int, typer.Option(help="Test images compared on the target in the end.")] = 100,
+    batch: Annotated[int, typer.Option(help="Schemes asked for at once, to be evaluated side by side.")] = 1,
     target: On = "soc",
     lab: cli_targets.LabAt = None,
     scheduler: cli_worker.SchedulerAt = None,
@@ -86,6 +87,7 @@ def search(
         "activation_bits": _widths(activation_bits),
         "finalists": finalists,
         "verify_inputs": verify,
+        "batch": batch,
     }
     options |= {"fraction": fraction, "budget": budget, "seed": seed}
     _campaign(model, dataset, out, store, weights, target, lab, scheduler, **options)

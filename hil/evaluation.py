@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -17,12 +19,22 @@ from numpy.typing import NDArray
 from hil.store import Evaluation, Measurement, Store, status_of
 from hil.targets.base import Program, Provenance, Target
 from mico.data import Dataset
-from mico.errors import ClusterError, DeviceError, FlashError, MeasurementError, MicoError, ProtocolError, StoreError
+from mico.errors import (
+    ClusterError,
+    DeviceError,
+    FlashError,
+    MeasurementError,
+    MicoError,
+    ProtocolError,
+    StoreError,
+    UsageError,
+)
 from mico.graph import Graph
 from mico.quant.integer import IntegerModel
 from mico.quant.scheme import Scheme
+from mico.search.base import Searcher
 
-__all__ = ["Quantiser", "Workbench", "context", "identity"]
+__all__ = ["Job", "Quantiser", "Workbench", "ask_several", "context", "identity"]
 
 _ROOT = Path(__file__).resolve().parents[1]
 _T = TypeVar("_T")
@@ -77,6 +89,56 @@ def context(identity: Mapping[str, Any], *, full: bool) -> str:
     return hashlib.sha256(json.dumps({**identity, "full": full}, sort_keys=True).encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class Job:
+    """One evaluation to make, or, where *known* is a good one of an earlier run, to take from there."""
+
+    position: int
+    stage: str
+    scheme: Scheme
+    predicted: float | None = None
+    full: bool = False
+    known: Evaluation | None = None
+
+    @classmethod
+    def again(cls, old: Evaluation) -> Job:
+        """What *old* was: a failure is tried again, in its place."""
+        return cls(old.position, old.stage, Scheme.from_json(old.scheme), old.predicted_cycles, known=old)
+
+    @property
+    def done(self) -> bool:
+        return self.known is not None and self.known.status == "ok"
+
+
+def ask_several(searcher: Searcher, count: int, *shared: object) -> list[Scheme]:
+    """The next *count* schemes at once: each after the first is asked for while those before it are pending.
+
+    Pending schemes are told to a copy of the searcher as ones without a result, so no made-up number enters a model and
+    none is asked for twice. The same history gives the same schemes. Fewer where nothing more fits.
+
+    Parameters
+    ----------
+    shared
+        Parts of the searcher that are not to be copied; its probe never is.
+
+    Raises
+    ------
+    UsageError
+        As :meth:`Searcher.ask`, of the first.
+    """
+    asked = [searcher.ask()]
+    if count > 1:
+        memo = {id(item): item for item in (searcher.probe, *shared)}
+        fork = copy.deepcopy(searcher, memo)
+        while len(asked) < count:
+            fork.tell_failed(asked[-1])
+            try:
+                asked.append(fork.ask())
+            except UsageError:
+                break
+    return asked
+
+
 class Workbench:
     """Carries schemes from bits to a stored measurement on one target.
 
@@ -107,11 +169,29 @@ class Workbench:
         self.looked_up = 0
         self.counts: list[tuple[str, dict[str, int]]] = []
         self._open = False
+        self._lock = threading.Lock()
 
     def close(self) -> None:
         """Release the target."""
         self._open = False
         self.target.close()
+
+    def evaluate_all(self, jobs: Sequence[Job], identity: Mapping[str, Any]) -> Iterator[Evaluation]:
+        """:meth:`evaluate` of each, in their order; side by side where the target is several."""
+        width = min(len(jobs), self.target.parallel)
+
+        def work(job: Job) -> Evaluation:
+            return self.evaluate(job.position, job.stage, job.scheme, identity, predicted=job.predicted, full=job.full)
+
+        if width <= 1:
+            yield from map(work, jobs)
+            return
+        pool = ThreadPoolExecutor(width)
+        try:
+            for future in [pool.submit(work, job) for job in jobs]:
+                yield future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def evaluate(
         self,
@@ -143,7 +223,7 @@ class Workbench:
         """
         known = self.store.known_evaluation(context(identity, full=full), scheme.digest())
         if known is not None:
-            self.looked_up += 1
+            self._count(False)
             return replace(known, position=position, stage=stage, predicted_cycles=predicted)
         blank = Evaluation(position, stage, scheme.to_json(), None, None, None, predicted, None, None, "", None)
         try:
@@ -181,7 +261,7 @@ class Workbench:
         x = self.dataset.val.images[:1]
         found = self.store.lookup(self.target.provenance(program).key())
         if found is not None:
-            self.looked_up += 1
+            self._count(False)
             return found
         expected = model.run(x)
 
@@ -191,9 +271,13 @@ class Workbench:
             )
 
         measurement = self._with_target(work)
-        self.measured += not measurement.cached
-        self.looked_up += measurement.cached
+        self._count(not measurement.cached)
         return measurement
+
+    def _count(self, measured: bool) -> None:
+        with self._lock:
+            self.measured += measured
+            self.looked_up += not measured
 
     def compare(self, program: Program, model: IntegerModel, x: NDArray[np.uint8]) -> int:
         """Flash *program* and count the inputs *x* of which any logit differs from that of *model*.

@@ -36,6 +36,8 @@ class Settings:
         How many of the best are trained fully before the choice.
     verify_inputs
         Test images of which every logit on the target is compared in the end.
+    batch
+        Schemes that are asked for at once, so that several can be evaluated side by side; part of what the campaign is.
     """
 
     fraction: float = 0.6
@@ -46,6 +48,7 @@ class Settings:
     activation_bits: tuple[int, ...] = BITS
     finalists: int = 2
     verify_inputs: int = 100
+    batch: int = 1
 
     def __post_init__(self) -> None:
         if not self.fraction > 0:
@@ -54,8 +57,8 @@ class Settings:
             raise UsageError(f"a budget of {self.budget} leaves nothing to search", cure="the 8-bit network takes one")
         if self.searcher not in SEARCHERS:
             raise UsageError(f"no searcher {self.searcher!r}", cure=f"one of {', '.join(SEARCHERS)}")
-        if self.finalists < 1 or self.verify_inputs < 1:
-            raise UsageError("finalists and verify_inputs must be at least 1")
+        if self.finalists < 1 or self.verify_inputs < 1 or self.batch < 1:
+            raise UsageError("finalists, verify_inputs and batch must be at least 1")
 
 
 class Observer:

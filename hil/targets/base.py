@@ -146,12 +146,15 @@ class Target(ABC):
         Name in the lab of the device in use; empty where it has none.
     copies
         Devices that stand behind it: what one of them fails at is worth trying on the next.
+    parallel
+        Measurements that threads may ask of it at the same time.
     """
 
     name: str
     simd: int = 0
     lab_name: str = ""
     copies: int = 1
+    parallel: int = 1
 
     @abstractmethod
     def open(self) -> None:

@@ -76,12 +76,12 @@ def essence(result: Any) -> Any:
     return {name: data[name] for name in ("int8", "evaluations", "latency_model", "best", "verify", "constraint")}
 
 
-def doubled(folder: Path, cluster: Cluster | None, kind: Any = double.DoubleTarget) -> Any:
+def doubled(folder: Path, cluster: Cluster | None, kind: Any = double.DoubleTarget, **options: Any) -> Any:
     """The small campaign on a target without hardware: seed 3, random search, 6 evaluations."""
     folder.mkdir(exist_ok=True)
     make = partial(kind, folder / "log")
     target = make() if cluster is None else RemoteTarget(cluster, make, double.DoubleTarget(folder / "log"), "soc")
-    return small.campaign(folder, target, double.build, 6, searcher="random", cluster=cluster)
+    return small.campaign(folder, target, double.build, 6, searcher="random", cluster=cluster, **options)
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +107,24 @@ def test_result_is_that_of_a_local_run_whichever_worker_did_what(tmp_path: Path,
     assert any("the target died" in (row["error"] or "") for row in attempts)
     log = (tmp_path / "spread" / "log").read_text().splitlines()
     assert len(log) == len(set(log)) == spread.counts["measured"]
+
+
+def test_batches_are_the_same_here_and_on_workers_and_after_an_interruption(tmp_path: Path, site: Any) -> None:
+    """Three schemes at once, seed 3: in one process, stopped in the middle of a batch, and on two workers."""
+    whole, cut, spread = tmp_path / "whole", tmp_path / "cut", tmp_path / "spread"
+    expected = doubled(whole, None, batch=3)
+    with pytest.raises(KeyboardInterrupt):
+        doubled(cut, None, batch=3, observer=At(3, _interrupt))
+    assert essence(doubled(cut, None, batch=3)) == essence(expected)
+    with Cluster(site.address) as cluster:
+        assert essence(doubled(spread, cluster, batch=3)) == essence(expected)
+    for folder in (whole, cut, spread):
+        log = (folder / "log").read_text().splitlines()
+        assert len(log) == len(set(log))
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 def test_on_the_simulated_soc_the_result_is_that_of_a_local_run(tmp_path: Path, site: Any) -> None:
