@@ -31,8 +31,8 @@ from mico.errors import MeasurementError, UsageError
 from mico.graph import Graph
 from mico.latency.network import NetworkLatency
 from mico.models.recipe import Recipe
-from mico.quant.calibrate import calibrate
 from mico.quant.evaluate import Evaluator
+from mico.quant.prepare import prepare
 from mico.quant.integer import IntegerModel
 from mico.quant.scheme import Scheme
 from mico.search.base import Searcher, Space, SpaceExhaustedError
@@ -354,8 +354,7 @@ def explore(
         As :meth:`Campaign.run`; GraphError for a network that cannot be traced.
     """
     settings = settings or Settings(fraction=fraction, budget=budget, seed=seed)
-    graph = trace(module, dataset.input_shape, name)
-    calibration = calibrate(graph, dataset.calibration, seed=settings.seed)
+    graph, calibration = prepare(trace(module, dataset.input_shape, name), dataset.calibration, seed=settings.seed)
     evaluator = Evaluator(graph, calibration, dataset, recipe or models.get("lenet5").RECIPE, seed=settings.seed)
     quantiser: Quantiser = evaluator if cluster is None else RemoteQuantiser(cluster, evaluator)
     if not isinstance(store, Store):

@@ -16,8 +16,8 @@ from hil.toolchain import RAM_BASE, image_digest, raw_image
 from mico.data import Dataset, load
 from mico.errors import UsageError
 from mico.graph import Graph
-from mico.quant.calibrate import calibrate
 from mico.quant.evaluate import Evaluator
+from mico.quant.prepare import prepare
 from mico.quant.scheme import LayerBits, Scheme
 from mico.trace import trace
 from mico.train import Progress
@@ -42,8 +42,8 @@ def load_workload(
     """Network *model* (name in the zoo, or ``path.py:Class``), trained on *dataset*, calibrated with *seed*."""
     data = load(dataset)
     network = load_network(model, data, seed=seed, weights=weights, progress=progress)
-    graph = trace(network.module, data.input_shape, network.name)
-    calibration = calibrate(graph, data.calibration, seed=seed)
+    traced = trace(network.module, data.input_shape, network.name)
+    graph, calibration = prepare(traced, data.calibration, seed=seed)
     return Workload(graph, data, Evaluator(graph, calibration, data, network.recipe, seed=seed))
 
 

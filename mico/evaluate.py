@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from mico.graph import Graph, Layer, OpKind
 
-__all__ = ["evaluate"]
+__all__ = ["compute", "evaluate"]
 
 
 def evaluate(graph: Graph, x: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -20,12 +20,13 @@ def evaluate(graph: Graph, x: torch.Tensor) -> dict[str, torch.Tensor]:
     values = {"input": x}
     with torch.no_grad():
         for layer in graph.layers:
-            result = _compute(layer, [values[name] for name in layer.inputs])
+            result = compute(layer, [values[name] for name in layer.inputs])
             values[layer.name] = functional.relu(result) if layer.relu else result
     return values
 
 
-def _compute(layer: Layer, inputs: list[torch.Tensor]) -> torch.Tensor:
+def compute(layer: Layer, inputs: list[torch.Tensor]) -> torch.Tensor:
+    """Output of *layer*, before its ReLU, in the precision of its *inputs*."""
     x = inputs[0]
     weight = None if layer.weight is None else torch.from_numpy(layer.weight).to(x.dtype)
     bias = None if layer.bias is None else torch.from_numpy(layer.bias).to(x.dtype)

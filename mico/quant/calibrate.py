@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from mico.errors import QuantError, UsageError
 from mico.evaluate import evaluate
 from mico.graph import Graph, OpKind
 from mico.quant.integer import Format
+from mico.quant.refined import Refined
 from mico.quant.scheme import BITS
 
 __all__ = ["TRANSPARENT", "Calibration", "calibrate", "mse_scale"]
@@ -44,12 +45,16 @@ class Calibration:
         Max-pool and flatten hand the scale of their input on: for every tensor the one whose scale it has.
     input_scale
         Real value of 1 in the network's 8-bit input.
+    refined
+        By quantisable layer: weights refined on the calibration images (:func:`mico.quant.refine.refine`), which
+        :func:`mico.quant.lower.lower` takes; layers without an entry are rounded to the nearest.
     """
 
     scales: Mapping[str, Mapping[int, float]]
     signs: Mapping[str, bool]
     roots: Mapping[str, str]
     input_scale: float
+    refined: Mapping[str, Refined] = field(default_factory=dict)
 
     def scale(self, tensor: str, bits: int) -> float:
         """Scale of *tensor* at *bits*."""
@@ -69,11 +74,15 @@ class Calibration:
         return replace(self, scales={**self.scales, root: {**self.scales[root], bits: float(scale)}})
 
     def digest(self) -> str:
-        """Hex SHA-256 of all scales and signs."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+        """Hex SHA-256 of all scales, signs and refined weights."""
+        parts = [self._scales_to_json(), {name: refined.digest() for name, refined in self.refined.items()}]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         """JSON types only; floats keep all their bits."""
+        return {**self._scales_to_json(), "refined": {name: item.to_json() for name, item in self.refined.items()}}
+
+    def _scales_to_json(self) -> dict[str, Any]:
         return {
             "scales": {name: {str(bits): s for bits, s in scales.items()} for name, scales in self.scales.items()},
             "signs": dict(self.signs),
@@ -87,7 +96,9 @@ class Calibration:
         try:
             scales = {n: {int(bits): float(s) for bits, s in row.items()} for n, row in data["scales"].items()}
             signs = {n: bool(s) for n, s in data["signs"].items()}
-            return cls(scales, signs, {n: str(r) for n, r in data["roots"].items()}, float(data["input_scale"]))
+            roots = {n: str(r) for n, r in data["roots"].items()}
+            refined = {n: Refined.from_json(item) for n, item in data["refined"].items()}
+            return cls(scales, signs, roots, float(data["input_scale"]), refined)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UsageError(f"not a calibration: {error!r}", cure="write it with Calibration.to_json") from error
 

@@ -33,9 +33,10 @@ def lower(
     Parameters
     ----------
     calibration
-        Scales of the activations of this graph.
+        Scales of the activations of this graph, and its refined weights, if it has any.
     weight_scales
-        Scales ``(OC,)`` by layer, for instance trained ones; layers that it leaves out get :func:`weight_scale`.
+        Scales ``(OC,)`` by layer, for instance trained ones: such a layer's weights are rounded to the nearest. Layers
+        that it leaves out take their refined weights, or :func:`weight_scale`.
 
     Raises
     ------
@@ -184,16 +185,9 @@ class _Lowering:
         if not np.isfinite(layer.weight).all() or not (layer.bias is None or np.isfinite(layer.bias).all()):
             raise QuantError("weights or biases are not finite", where=layer.name)
         bits = self.scheme[layer.name].weight
-        given = self.weight_scales.get(layer.name)
-        scale = np.asarray(weight_scale(layer.weight, bits) if given is None else given, dtype=np.float64)
-        if scale.shape != layer.weight.shape[:1] or not (np.isfinite(scale).all() and (scale > 0).all()):
-            raise QuantError(f"weight scales must be positive, of shape {layer.weight.shape[:1]}", where=layer.name)
-        if layer.bias is not None:
-            # Where weights are next to nothing beside the bias, a coarser scale keeps the bias within int32.
-            scale = np.maximum(scale, np.abs(layer.bias.astype(np.float64)) / source.scale / 2.0**_HEADROOM_BITS)
-        weight = quantise_weight(layer.weight, scale, bits)
+        weight, scale, shift = self._parameters(layer, source)
         accumulator = scale * source.scale
-        bias = None if layer.bias is None else np.rint(layer.bias / accumulator).astype(np.int64)
+        bias = None if shift is None else np.rint(shift / accumulator).astype(np.int64)
         if layer is self.last and not layer.relu:
             sums = np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(axis=1) * source.format.max_abs
             bound = (sums if bias is None else sums + np.abs(bias)) * accumulator
@@ -214,6 +208,35 @@ class _Lowering:
                 requant=multiplier_shift(accumulator / self.tensors[out].scale, layer.name),
             )
         )
+
+    def _parameters(
+        self, layer: Layer, source: Tensor
+    ) -> tuple[NDArray[np.int8], NDArray[np.float64], NDArray[np.float64] | None]:
+        """Integers of the weights, their scales, and the real bias."""
+        assert layer.weight is not None
+        bits = self.scheme[layer.name]
+        refined = self.calibration.refined.get(layer.name)
+        given = self.weight_scales.get(layer.name)
+        bias: NDArray[np.float64] | None = None if layer.bias is None else layer.bias.astype(np.float64)
+        weight: NDArray[np.int8] | None = None
+        if given is None and refined is not None:
+            scale = refined.scales[bits.weight, bits.activation].astype(np.float64)
+            weight = refined.integers[bits.weight]
+            shift = refined.shifts[bits.weight, bits.activation].astype(np.float64)
+            bias = shift if bias is None else bias + shift
+        else:
+            scale = np.asarray(weight_scale(layer.weight, bits.weight) if given is None else given, dtype=np.float64)
+        if scale.shape != layer.weight.shape[:1] or not (np.isfinite(scale).all() and (scale > 0).all()):
+            raise QuantError(f"weight scales must be positive, of shape {layer.weight.shape[:1]}", where=layer.name)
+        # Where weights are next to nothing beside the bias, a coarser scale keeps the bias within int32.
+        least = 0.0 if bias is None else np.abs(bias) / source.scale / 2.0**_HEADROOM_BITS
+        coarse = scale < least
+        scale = np.maximum(scale, least)
+        if weight is None or coarse.any():
+            rounded = quantise_weight(layer.weight, scale, bits.weight)
+            column = coarse.reshape(-1, *[1] * (rounded.ndim - 1))
+            weight = rounded if weight is None else np.where(column, rounded, weight)
+        return weight, scale, bias
 
     def _rescaled(self, layer: Layer, inputs: list[Tensor]) -> None:
         """Add, concat, average pools, lone ReLU."""
