@@ -32,8 +32,8 @@ from mico.graph import Graph
 from mico.latency.network import NetworkLatency
 from mico.models.recipe import Recipe
 from mico.quant.evaluate import Evaluator
-from mico.quant.prepare import prepare
 from mico.quant.integer import IntegerModel
+from mico.quant.prepare import prepare
 from mico.quant.scheme import Scheme
 from mico.search.base import Searcher, Space, SpaceExhaustedError
 from mico.trace import trace
