@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hil.workload import load_workload
 from mico.cache import write_whole
 from mico.data import Dataset
 from mico.errors import UsageError
@@ -33,7 +34,7 @@ from mico.quant.scheme import Scheme
 from mico.search.base import Space
 from mico.search.truth import DIVERGENCE_IMAGES, TruthTable
 
-__all__ = ["LARGEST", "TruthJob", "build_table", "identity_digest"]
+__all__ = ["LARGEST", "TruthJob", "build_table", "identity_digest", "job_of"]
 
 LARGEST = 300_000
 """No table has more schemes than this."""
@@ -69,6 +70,20 @@ class TruthJob:
     @property
     def space(self) -> Space:
         return Space.of(self.graph, self.bits, self.bits)
+
+
+def job_of(
+    model: str,
+    dataset: str,
+    *,
+    bits: tuple[int, ...] = (8, 4, 2),
+    images: int | None = None,
+    seed: int = 0,
+    weights: Path | None = None,
+) -> TruthJob:
+    """The job of a network by name, or ``path.py:Class``, trained unless its weights are there."""
+    work = load_workload(model, dataset, seed=seed, weights=weights)
+    return TruthJob(work.graph, work.evaluator.calibration, work.dataset, bits, images)
 
 
 def identity_digest(job: TruthJob) -> str:

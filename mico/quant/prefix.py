@@ -250,6 +250,13 @@ class PrefixEvaluator:
                 codes[:, i] = codes[:, i] * _BASE + part
         return codes
 
+    def bits(self, layer: int, code: int) -> tuple[int, int, int, int]:
+        """Weight, activation, input and output bits that *code* of *layer* stands for; 0 where it has none."""
+        parts = [code // _BASE**place % _BASE for place in (2, 1, 3, 0)]
+        if self.graph.layers[layer].quantisable:
+            return parts[0], parts[1], parts[2], parts[3]
+        return 0, 0, parts[1] or 8, parts[3]
+
     def _float_answers(self, images: NDArray[Any]) -> torch.Tensor:
         """Logarithm of the float network's softmax, ``(N, classes)`` float64."""
         x = torch.from_numpy(images.astype(np.float64) * self.calibration.input_scale)

@@ -1,0 +1,84 @@
+"""The truth of a small network: three layers on shrunken digits, 729 schemes, made in seconds."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hil.truth import TruthJob, build_table
+from mico.data import Dataset, Split, load
+from mico.models import Recipe
+from mico.quant.calibrate import calibrate
+from mico.search.truth import TruthTable
+from mico.trace import trace
+from mico.train import train
+
+RECIPE = Recipe(epochs=1, min_steps=300, batch_size=64, lr=1e-2)
+
+
+class Small(nn.Module):
+    """A convolution and two linear layers on 7x7 images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3, padding=1)
+        self.relu = nn.ReLU()
+        self.pool = nn.MaxPool2d(2)
+        self.flatten = nn.Flatten()
+        self.fc1 = nn.Linear(36, 16)
+        self.relu1 = nn.ReLU()
+        self.fc2 = nn.Linear(16, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pool(self.relu(self.conv(x)))
+        logits: Tensor = self.fc2(self.relu1(self.fc1(self.flatten(x))))
+        return logits
+
+
+class Tiny(nn.Module):
+    """One linear layer after another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flatten = nn.Flatten()
+        self.fc1 = nn.Linear(49, 12)
+        self.relu1 = nn.ReLU()
+        self.fc2 = nn.Linear(12, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.fc2(self.relu1(self.fc1(self.flatten(x))))
+        return logits
+
+
+@cache
+def data() -> Dataset:
+    """Digits, every fourth pixel."""
+    full = load("digits")
+
+    def shrink(images: Any) -> Any:
+        return images[:, :, 2::4, 2::4].copy()
+
+    splits = [Split(shrink(split.images), split.labels.copy()) for split in (full.train, full.val, full.test)]
+    return Dataset("digits7", full.source, splits[0], splits[1], splits[2], shrink(full.calibration), full.classes)
+
+
+@cache
+def small_job(network: type[nn.Module] = Small, bits: tuple[int, ...] = (8, 4, 2)) -> TruthJob:
+    """*network* with weights of seed 5, trained for 300 steps."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        module = network()
+    graph = trace(train(module, data(), RECIPE, seed=5).model, data().input_shape, name=network.__name__.lower())
+    return TruthJob(graph, calibrate(graph, data().calibration), data(), bits)
+
+
+@cache
+def small_table() -> TruthTable:
+    """All schemes of ``Small``, without cycles."""
+    with TemporaryDirectory() as folder:
+        return build_table(small_job(), Path(folder) / "small.npz")
