@@ -11,7 +11,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from hil import cli_data, cli_images, cli_measure, cli_profile, cli_results, cli_targets, cli_torture, cli_worker
+from hil import cli_data, cli_images, cli_measure, cli_profile, cli_results, cli_table, cli_targets, cli_torture
+from hil import cli_worker
 from mico.errors import MicoError, UsageError
 
 __all__ = ["app", "main"]
@@ -27,6 +28,7 @@ app.add_typer(cli_results.app, name="results")
 cli_targets.app.command("torture")(cli_torture.torture)
 app.add_typer(cli_targets.app, name="targets")
 app.command("profile")(cli_profile.profile)
+app.command("table")(cli_table.table)
 app.command("worker")(cli_worker.worker)
 cli_measure.add_to(app)
 

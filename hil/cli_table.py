@@ -34,6 +34,7 @@ def table(
     ] = None,
 ) -> None:
     """Evaluate every scheme of a network, exactly; killed and started again, it goes on where it was."""
+    import numpy as np
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from hil.bench import open_bench
@@ -62,7 +63,7 @@ def table(
                     console.print(f"{stage}: {done} of {of}", highlight=False)
 
             made = complete_table(job, path, benches, opened, processes=processes or os.cpu_count() or 1, progress=show)
-        best = made.vectors(made.accuracy.argmax(keepdims=True))[0]
+        best = made.vectors(np.array([made.accuracy.argmax()]))[0]
         print(
             f"{made.space.size:,} schemes of {job.graph.name} on {job.dataset.name}, {made.images:,} images:", end=" "
         )
