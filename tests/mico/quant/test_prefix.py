@@ -25,6 +25,7 @@ from mico.quant.execute import Step, Values, requantiser
 from mico.quant.integer import Format, IntegerModel, IntegerOp, Requant
 from mico.quant.lower import lower
 from mico.quant.prefix import NetworkProbe, PrefixEvaluator
+from mico.quant.prepare import prepare
 from mico.quant.scheme import BITS, Scheme
 from mico.trace import trace
 
@@ -48,12 +49,13 @@ def assert_as_one_by_one(graph: Graph, calibration: Calibration, images: np.ndar
 
 @pytest.mark.parametrize("name", ZOO)
 def test_schemes_of_every_kind_of_network_are_those_of_the_executor(name: str) -> None:
-    """Seed 2: 40 schemes of 8, 4, 2 and 1 bits, 12 images."""
+    """Seed 2: 40 schemes of 8, 4, 2 and 1 bits, 12 images, weights refined on them."""
     module, shape = build(name, 2)
     graph = trace(module, shape, name=name)
     rng = np.random.default_rng(2)
     images = rng.integers(0, 256, (12, *shape), dtype=np.uint8)
-    assert_as_one_by_one(graph, calibrate(graph, images), images, vectors_of(graph, 40, rng))
+    prepared = prepare(graph, images)
+    assert_as_one_by_one(prepared.graph, prepared.calibration, images, vectors_of(graph, 40, rng))
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hil.truth import TruthJob, build_table
 from mico.data import Dataset, Split, load
 from mico.models import Recipe
-from mico.quant.calibrate import calibrate
+from mico.quant.prepare import prepare
 from mico.search.truth import TruthTable
 from mico.trace import trace
 from mico.train import train
@@ -74,7 +74,8 @@ def small_job(network: type[nn.Module] = Small, bits: tuple[int, ...] = (8, 4, 2
         torch.manual_seed(5)
         module = network()
     graph = trace(train(module, data(), RECIPE, seed=5).model, data().input_shape, name=network.__name__.lower())
-    return TruthJob(graph, calibrate(graph, data().calibration), data(), bits)
+    prepared = prepare(graph, data().calibration)
+    return TruthJob(prepared.graph, prepared.calibration, data(), bits)
 
 
 @cache
