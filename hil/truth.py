@@ -6,6 +6,7 @@ goes on with the groups that are missing.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import shutil
@@ -15,6 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from glob import escape
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -104,9 +106,7 @@ def identity_digest(job: TruthJob) -> str:
     return digest.hexdigest()
 
 
-def build_table(
-    job: TruthJob, path: Path, *, processes: int = 1, progress: Progress | None = None, keep_parts: bool = False
-) -> TruthTable:
+def build_table(job: TruthJob, path: Path, *, processes: int = 1, progress: Progress | None = None) -> TruthTable:
     """The table at *path*, read where it is of this job, else made; cycles that it has are kept.
 
     Parameters
@@ -129,24 +129,31 @@ def build_table(
             cure=f"fewer widths, or a network of fewer layers: at most {LARGEST:,} schemes",
         )
     digest = identity_digest(job)
-    if path.is_file():
-        found = _usable(path, digest)
-        if found is not None:
-            return found
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.stem}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # who comes second finds the table of the first
+        found = _usable(path, digest) if path.is_file() else None
+        if found is None:
+            found = _made(job, path, digest, processes, progress or (lambda _done, _of: None))
+    return found
+
+
+def _made(job: TruthJob, path: Path, digest: str, processes: int, report: Progress) -> TruthTable:
     folder = path.with_name(f".{path.stem}-{digest[:16]}")
-    folder.mkdir(parents=True, exist_ok=True)
-    groups = _groups(space)
+    for other in path.parent.glob(escape(f".{path.stem}-") + "[0-9a-f]" * 16):
+        if other != folder:
+            shutil.rmtree(other)  # of a table that was killed and is stale by now
+    folder.mkdir(exist_ok=True)
+    groups = _groups(job.space)
     missing = [i for i in range(len(groups)) if _part(folder / f"{i}.npz", len(groups[i])) is None]
     done = len(groups) - len(missing)
-    report = progress or (lambda _done, _of: None)
     report(done, len(groups))
     for _ in _computed(job, folder, groups, missing, processes):
         done += 1
         report(done, len(groups))
     table = _assembled(job, folder, groups, digest)
     table.save(path)
-    if not keep_parts:
-        shutil.rmtree(folder)
+    shutil.rmtree(folder)
     return table
 
 

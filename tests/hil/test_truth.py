@@ -103,12 +103,17 @@ def test_two_processes_make_the_same_table(tmp_path: Path) -> None:
 def test_table_is_read_again_and_made_anew_where_it_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same job reads; fewer images, or another scale of one tensor, make it again."""
     path, job = tmp_path / "small.npz", small.small_job()
+    stale, other = tmp_path / ".small-0123456789abcdef", tmp_path / ".small-too-0123456789abcdef"
+    stale.mkdir()
+    other.mkdir()
     small.small_table().save(path)
     with monkeypatch.context() as patch:
         patch.setattr(truth, "_compute", lambda *_: pytest.fail("the table was there"))
         assert_same(build_table(job, path), small.small_table())
     fewer = replace(job, images=50)
     assert build_table(fewer, path).images == TruthTable.load(path).images == 50
+    assert other.exists()
+    assert not stale.exists(), "groups of a table that nobody will finish"
     scale = job.calibration.scale("fc1", 4)
     other = build_table(replace(fewer, calibration=job.calibration.with_scale("fc1", 4, scale * 1.5)), path)
     assert other.meta["digest"] != truth.identity_digest(fewer)
