@@ -11,8 +11,18 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from hil import cli_data, cli_images, cli_measure, cli_profile, cli_results, cli_table, cli_targets, cli_torture
-from hil import cli_worker
+from hil import (
+    cli_data,
+    cli_experiment,
+    cli_images,
+    cli_measure,
+    cli_profile,
+    cli_results,
+    cli_table,
+    cli_targets,
+    cli_torture,
+    cli_worker,
+)
 from mico.errors import MicoError, UsageError
 
 __all__ = ["app", "main"]
@@ -29,6 +39,7 @@ cli_targets.app.command("torture")(cli_torture.torture)
 app.add_typer(cli_targets.app, name="targets")
 app.command("profile")(cli_profile.profile)
 app.command("table")(cli_table.table)
+app.command("experiment")(cli_experiment.experiment)
 app.command("worker")(cli_worker.worker)
 cli_measure.add_to(app)
 

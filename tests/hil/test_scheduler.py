@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import subprocess
 import sys
 import threading
 import time
@@ -20,6 +19,9 @@ from hil.scheduler_target import RemoteTarget
 from hil.store import Evaluation, Store
 from hil.targets.soc_sim import SocSim
 from mico.errors import ClusterError, UsageError
+from tests.hil.command import mico
+
+__all__ = ["mico"]
 
 HERE = Path(__file__).parent
 
@@ -127,6 +129,7 @@ def _interrupt() -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_on_the_simulated_soc_the_result_is_that_of_a_local_run(tmp_path: Path, site: Any) -> None:
     with Cluster(site.address) as cluster:
         target = RemoteTarget(cluster, SocSim, SocSim(), "soc")
@@ -186,21 +189,17 @@ def test_worker_with_other_software_is_left_alone(tmp_path: Path, site: Any) -> 
         site.kill(address)
 
 
-def test_scheduler_that_is_not_there_ends_the_command_with_3() -> None:
+def test_scheduler_that_is_not_there_ends_the_command_with_3(tmp_path: Path, mico: Any) -> None:
     started = time.monotonic()
-    done = mico("search", "lenet5", "--dataset", "digits", "--scheduler", "tcp://127.0.0.1:9")
-    assert (done.returncode, done.stdout) == (3, "")
-    assert "tcp://127.0.0.1:9: the scheduler cannot be reached" in done.stderr
-    assert "dask scheduler" in done.stderr
-    assert "Traceback" not in done.stderr
+    store = ("--store", tmp_path / "s.sqlite")
+    assert mico("search", "lenet5", "--dataset", "digits", "--scheduler", "tcp://127.0.0.1:9", *store) == 3
+    assert mico.stdout == ""
+    assert "tcp://127.0.0.1:9: the scheduler cannot be reached" in mico.stderr
+    assert "dask scheduler" in mico.stderr
+    assert "Traceback" not in mico.stderr
     assert time.monotonic() - started < 100
 
 
 def test_address_that_is_none_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="no address of a scheduler"):
         Cluster("somewhere")
-
-
-def mico(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "hil.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=scheduler_site.ROOT, check=False)

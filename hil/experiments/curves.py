@@ -1,0 +1,109 @@
+"""Search curves: regret over the cost of a search, on truth tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hil.experiments.common import COLOURS, Report, Setup, axes, median, truth_table
+from mico.errors import UsageError
+from mico.search.registry import searcher_class
+from mico.search.space import Vectors
+from mico.search.truth import TruthTable
+
+__all__ = ["QUESTION", "SEEDS", "TITLE", "play", "run"]
+
+TITLE = "Search curves"
+QUESTION = (
+    "How far from the best possible scheme is the best found so far, over what the search has cost? A whole evaluation"
+    " costs 1, a probe on n of the N validation images n/N, for every searcher alike. `make bench-search` has more"
+    " constraints and seeds."
+)
+SEEDS = 5
+BUDGET = 32
+FRACTIONS = (0.2, 0.5)
+SEARCHERS = ("sieve", "ilp", "ilp-local", "amp", "mico", "gp", "tpe", "nsga2", "random")
+GRID = (1, 2, 4, 6, 8, 12, 16, 20, 24, 28, 32)
+
+
+def run(setup: Setup, report: Report) -> None:
+    names = ("sieve", "mico", "random") if setup.quick else SEARCHERS
+    budget = 12 if setup.quick else BUDGET
+    for model, dataset in [("lenet5", "mnist")] if setup.quick else [("lenet5", "mnist"), ("resnet5", "cifar10")]:
+        table = truth_table(setup, model, dataset)
+        cost = table.bops().astype(np.float64)
+        curves: dict[str, Any] = {}
+        for fraction in FRACTIONS:
+            for name in names:
+                setup.say(f"{table.meta['model']} at {fraction:g} of 8-bit BOPs: {name}")
+                runs = [play(table, cost, name, fraction, seed, budget) for seed in range(setup.seeds)]
+                curves[f"{fraction:g} {name}"] = [[_regret(run, at) for at in GRID if at <= budget] for run in runs]
+        report.data[str(table.meta["model"])] = curves
+        _tell(report, str(table.meta["model"]), curves, names, budget)
+
+
+def play(
+    table: TruthTable, cost: NDArray[np.float64], name: str, fraction: float, seed: int, budget: int
+) -> list[tuple[float, float]]:
+    """What the search had cost, and how far its best was from the optimum (1: nothing feasible yet), at every step."""
+    limit = fraction * float(cost[0])
+    optimum = float(table.accuracy[cost <= limit].max())
+
+    def predict(rows: Vectors) -> NDArray[np.float64]:
+        return cost[table.index(rows)]
+
+    searcher = searcher_class(name)(
+        table.space, predict, limit, seed=seed, budget=budget, probe=table.probe(), exact=True
+    )
+    scheme, best, steps = table.space.scheme(table.space.corner(0)), -np.inf, []
+    while True:
+        at = int(table.index(np.array([scheme.vector()]))[0])
+        searcher.tell(scheme, float(table.accuracy[at]), int(cost[at]))
+        if cost[at] <= limit:
+            best = max(best, float(table.accuracy[at]))
+        steps.append((searcher.ledger.cost, min(optimum - best, 1.0)))
+        if searcher.ledger.cost >= budget or best >= optimum:
+            return steps
+        try:
+            scheme = searcher.ask()
+        except UsageError:
+            return steps
+
+
+def _regret(steps: list[tuple[float, float]], at: float) -> float:
+    """After a cost of *at*: that of the last evaluation it paid for."""
+    paid = [regret for cost, regret in steps if cost <= at]
+    return paid[-1] if paid else 1.0
+
+
+def _tell(report: Report, model: str, curves: dict[str, Any], names: tuple[str, ...], budget: int) -> None:
+    grid = [at for at in GRID if at <= budget]
+    figure, parts = axes(
+        f"{model}: regret over cost, median of seeds",
+        "cost in evaluations",
+        "regret in points",
+        size=(11, 4.4),
+        columns=2,
+    )
+    for one, fraction in zip(parts, FRACTIONS, strict=True):
+        for colour, name in zip(COLOURS, names, strict=False):
+            mid = [100 * median([run[i] for run in curves[f"{fraction:g} {name}"]]) for i in range(len(grid))]
+            shown = [(at, max(value, 5e-3)) for at, value in zip(grid, mid, strict=True) if value < 99]
+            if shown:
+                one.plot(
+                    *zip(*shown, strict=True), "o-", ms=3, color=colour, label=name, lw=2.2 if name == "sieve" else 1.1
+                )
+        one.set_yscale("log")
+        one.set_title(f"{fraction:g} of 8-bit BOPs", fontsize=10)
+    parts[-1].legend(fontsize=8, frameon=False)
+    report.figure(figure, f"{model}-curves", f"{model}: 0.005 points stands for the optimum itself")
+    report.text(f"## {model}: median regret in points after that many evaluations")
+    told = [at for at in (4, 8, 16, 24, 32) if at <= budget]
+    rows = []
+    for fraction in FRACTIONS:
+        for name in names:
+            mids = [100 * median([run[grid.index(at)] for run in curves[f"{fraction:g} {name}"]]) for at in told]
+            rows.append([f"{fraction:g}", name, *("nothing feasible" if m > 99 else f"{m:.2f}" for m in mids)])
+    report.table(["of 8-bit BOPs", "searcher", *map(str, told)], rows)

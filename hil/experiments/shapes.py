@@ -1,0 +1,141 @@
+"""CBOPs with and without what the shape of a layer says: open question 1 of the paper, on measured layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics import mean_absolute_percentage_error, r2_score
+
+from hil.experiments.common import COLOURS, Report, Setup, axes, percent
+from hil.latency_corpus import Untrained, measure_corpus
+from hil.store import Store
+from hil.targets.kinds import make_target
+from mico.latency.blend import Blend
+from mico.latency.evaluate import held_out
+from mico.latency.features import BOPS, CBOPS, columns
+from mico.latency.linear import Cbops
+from mico.latency.network import NetworkLatency, Sample
+from mico.quant.scheme import Scheme
+
+__all__ = ["QUESTION", "SEEDS", "TITLE", "run"]
+
+TITLE = "Latency proxies with and without shape features"
+QUESTION = (
+    "The paper's CBOPs are three numbers of a layer: what is computed, and what is loaded of weights and activations."
+    " It leaves out shapes, on purpose, and asks what that costs. Fitted to layers measured on the SoC and on"
+    " BitFusion, each at 16 pairs of bits, and judged on layers of shapes that the fit never saw."
+)
+SEEDS = 1  # nothing is drawn
+NETWORKS = ("lenet5", "cmsiscnn", "vgg7", "resnet8")
+
+BYTES = ("weight_bytes", "input_bytes", "output_bytes")
+SHAPES = ("macs", "outputs", "patch")
+SETS: dict[str, tuple[str, ...]] = {
+    "BOPs": BOPS,
+    "CBOPs (paper)": CBOPS,
+    "CBOPs + tensor bytes": (*CBOPS, *BYTES),
+    "CBOPs + bytes + shapes": (*CBOPS, *BYTES, *SHAPES),
+}
+PAPER = {"BOPs": 0.35, "CBOPs (paper)": 0.55}
+
+
+class LogForest(RandomForestRegressor):  # type: ignore[misc]
+    """A forest on the logarithm of the cycles."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LogForest:
+        super().fit(X, np.log(y), sample_weight)
+        return self
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        return np.asarray(np.exp(super().predict(X)), dtype=np.float64)
+
+
+MODELS = {
+    "least squares": LinearRegression(),
+    "non-negative, relative error": Cbops(),
+    "forest on the logarithm": LogForest(100, random_state=0),
+    "linear with forest on the residual": Blend(),
+}
+
+
+def run(setup: Setup, report: Report) -> None:
+    targets = ("bitfusion",) if setup.quick else ("soc", "bitfusion")
+    networks = ("lenet5",) if setup.quick else NETWORKS
+    store = Store(setup.store)
+    for target in targets:
+        samples = _samples(setup, target, networks, store)
+        x, y = np.array([s.features for s in samples]), np.array([s.cycles for s in samples])
+        groups = [s.shape for s in samples]
+        rows = []
+        for name, use in SETS.items():
+            part = x[:, columns(use)]
+            for label, model in MODELS.items():
+                setup.say(f"{target}: {name}, {label}")
+                seen = model.fit(part, y).predict(part)
+                score = held_out(model, part, y, groups)
+                rows.append(
+                    {
+                        "features": name,
+                        "model": label,
+                        "fitted_r2": float(r2_score(y, seen)),
+                        "fitted_mape": float(mean_absolute_percentage_error(y, seen)),
+                        "r2": score.r2,
+                        "mape": score.mape,
+                    }
+                )
+        report.data[target] = {"rows": rows, "samples": len(samples), "shapes": len(set(groups))}
+        _tell(report, target, rows, len(samples), len(set(groups)), networks)
+
+
+def _samples(setup: Setup, target: str, networks: tuple[str, ...], store: Store) -> list[Sample]:
+    """Layers of all networks at all pairs; measured once, then looked up."""
+    corpus = measure_corpus(make_target(target), store, networks, mixed=0, say=setup.say)
+    samples = []
+    for network in networks:
+        graph = Untrained.of(network).graph
+        latency = NetworkLatency(graph)
+        for run in corpus.of(network):
+            latency.observe(Scheme.from_vector(graph.layer_names, list(run.vector)), run.layers)
+        samples += latency.samples()
+    return samples
+
+
+def _tell(
+    report: Report, target: str, rows: list[dict[str, Any]], count: int, shapes: int, networks: tuple[str, ...]
+) -> None:
+    report.text(
+        f"## {target}\n\n{count} layers at their bits, {shapes} shapes, of {', '.join(networks)} with random weights."
+        " Held out: whole shapes, never one in both parts of a fold."
+    )
+    report.table(
+        ["features", "model", "fitted: R2", "fitted: MAPE", "held out: R2", "held out: MAPE", "paper: R2"],
+        [
+            [
+                row["features"],
+                row["model"],
+                f"{row['fitted_r2']:.2f}",
+                percent(row["fitted_mape"], 0),
+                f"{row['r2']:.2f}",
+                percent(row["mape"], 0),
+                PAPER.get(row["features"], "-") if target == "bitfusion" and row["model"] == "least squares" else "-",
+            ]
+            for row in rows
+        ],
+    )
+    figure, one = axes(
+        f"{target}: error on shapes that were never measured", "", "mean relative error (%)", size=(8.5, 4.4)
+    )
+    width = 0.8 / len(MODELS)
+    for number, (colour, label) in enumerate(zip(COLOURS, MODELS, strict=False)):
+        heights = [
+            100 * next(r["mape"] for r in rows if r["features"] == name and r["model"] == label) for name in SETS
+        ]
+        one.bar(np.arange(len(SETS)) + (number - 1.5) * width, heights, width, color=colour, label=label)
+    one.set_xticks(range(len(SETS)), list(SETS), fontsize=8)
+    one.set_yscale("log")
+    one.legend(fontsize=8, frameon=False)
+    report.figure(figure, f"{target}-error", f"{target}: mean absolute relative error, whole shapes held out")
