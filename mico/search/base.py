@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -108,7 +108,8 @@ class Searcher(ABC):
     ``ask`` is a function of the seed, the history, the cost functions and the probe alone: the same history gives the
     same next scheme, however often it was asked and whatever process told it. That is how a campaign resumes by replay.
     A searcher that keeps what its probes said takes, when it is told without having been asked, the step of that ask
-    first (``walks``); so tell it before the cost function learns from the same measurement.
+    first (``walks``); so tell it before the cost function learns from the same measurement. Only the widest scheme, of
+    which limits are fractions, is no step where it is told first.
 
     Parameters
     ----------
@@ -196,7 +197,8 @@ class Searcher(ABC):
             raise UsageError(
                 f"a scheme of {len(observation.vector) // 2} layers, the network has {len(self.space.names)}"
             )
-        if self.walks and self._next is None:
+        first = not self.history and observation.vector == tuple(self.space.corner(0).tolist())
+        if self.walks and self._next is None and not first:
             with contextlib.suppress(UsageError):  # somebody else knew better: what is told counts
                 self._next = self._step()
         self._next = None
@@ -240,14 +242,14 @@ class Searcher(ABC):
         fits = self.ratios(vectors, sure=sure) <= 1
         return np.asarray(fits, dtype=np.bool_)
 
+    @property
+    def limits(self) -> tuple[Constraint, ...]:
+        """The constraints, with the limit of cycles that counts now."""
+        return (replace(self.constraints[0], limit=self.limit), *self.constraints[1:])
+
     def ratios(self, vectors: Vectors, *, sure: bool = False) -> NDArray[np.float64]:
         """The largest of predicted cost over limit ``(N,)``."""
-        worst = ratios(self.constraints, vectors, sure=sure)
-        if self.pareto:  # its limit moves
-            first = self.constraints[0]
-            value = first.upper(vectors) if sure and first.upper is not None else first.predict(vectors)
-            worst = np.maximum(worst, value / self.limit)
-        return worst
+        return ratios(self.limits, vectors, sure=sure)
 
     def ask(self) -> Scheme:
         """The next scheme to evaluate, never one that was told.
@@ -274,6 +276,8 @@ class Searcher(ABC):
             return ends
         if not self._checked and self._doubtful():
             return self._last_resort(rng)
+        if not self.history and self.walks and self.feasible(self.space.corner(0)[None], sure=True)[0]:
+            return self.space.corner(0)  # nothing is better by any prediction
         vector = self._propose(rng)
         return self._last_resort(rng) if vector is None else vector
 

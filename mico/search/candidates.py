@@ -104,24 +104,23 @@ def raised(
     return out
 
 
-def neighbours(space: Space, vector: Vectors) -> Vectors:
-    """All schemes one or two steps of width away, ``(m, 2 L)``; two only where one is a step up and one a step down."""
+def neighbours(space: Space, vector: Vectors, rng: np.random.Generator | None = None, most: int = 100_000) -> Vectors:
+    """All schemes one or two steps of width away, ``(m, 2 L)``; two only where one is a step up and one a step down.
+
+    Of more than *most*, those of two steps are drawn at random.
+    """
     index = space.encode(vector[None])[0]
     sizes = np.array([len(bits) for bits in space.choices])
-    downs = [i for i in range(len(index)) if index[i] + 1 < sizes[i]]
-    ups = [i for i in range(len(index)) if index[i] > 0]
-    rows = []
-    for i in downs:
-        rows.append(index.copy())
-        rows[-1][i] += 1
-    for i in ups:
-        rows.append(index.copy())
-        rows[-1][i] -= 1
-    for up in ups:
-        for down in downs:
-            if up != down:
-                row = index.copy()
-                row[up] -= 1
-                row[down] += 1
-                rows.append(row)
-    return space.decode(np.array(rows, dtype=np.int64).reshape(-1, len(index)))
+    downs, ups = np.flatnonzero(index + 1 < sizes), np.flatnonzero(index > 0)
+    up, down = (grid.ravel() for grid in np.meshgrid(ups, downs, indexing="ij"))
+    up, down = up[up != down], down[up != down]
+    if len(up) > most:
+        draw = (rng or np.random.default_rng(0)).choice(len(up), most, replace=False)
+        up, down = up[draw], down[draw]
+    moves = np.zeros((len(downs) + len(ups) + len(up), len(index)), dtype=np.int64)
+    moves[np.arange(len(downs)), downs] = 1
+    moves[len(downs) + np.arange(len(ups)), ups] = -1
+    rows = len(downs) + len(ups) + np.arange(len(up))
+    moves[rows, up] = -1
+    moves[rows, down] = 1
+    return space.decode(index + moves)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from mico.errors import UsageError
 from mico.search.space import Space, Vectors
 
-__all__ = ["Constraint", "Cost", "flash_bytes", "least", "ratios"]
+__all__ = ["Constraint", "Cost", "chances", "flash_bytes", "least", "ratios"]
 
 Cost = Callable[[Vectors], NDArray[np.float64]]
 """A predicted cost ``(N,)`` of the schemes ``(N, 2 L)``. May change between asks, as measurements arrive."""
@@ -77,6 +78,20 @@ def ratios(constraints: Sequence[Constraint], vectors: Vectors, *, sure: bool = 
             value = c.upper(vectors) if sure and c.upper is not None else c.predict(vectors)
             worst = np.maximum(worst, value / c.limit)
     return worst
+
+
+def chances(constraints: Sequence[Constraint], vectors: Vectors) -> NDArray[np.float64]:
+    """Probability ``(N,)`` that all limits are met, an interval's high end taken for the 95th percentile."""
+    found = np.ones(len(vectors))
+    for c in constraints:
+        if np.isfinite(c.limit):
+            value = c.predict(vectors)
+            if c.upper is None:
+                found *= value <= c.limit
+            else:
+                spread = np.maximum((c.upper(vectors) - value) / 1.645, 1e-9 * np.abs(value) + 1e-12)
+                found *= ndtr((c.limit - value) / spread)
+    return found
 
 
 def least(space: Space, value: Cost, rng: np.random.Generator, starts: int = 4) -> tuple[Vectors, float]:

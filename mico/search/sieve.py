@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from mico.search.base import Cost, Searcher, Space, Vectors
 from mico.search.candidates import ENUMERABLE, near_optimal, neighbours, raised
+from mico.search.constraint import chances
 from mico.search.prior import Prior, guessed, probed
 from mico.search.residual import Residual
+from mico.search.screen import Screen
 
 __all__ = ["SieveSearch"]
 
-Key = tuple[int, ...]
+Floats = NDArray[np.float64]
+_EXACT = 0.3  # images: how well a whole evaluation is believed to know a scheme's errors
+_UNPROBED = 10_000  # images that errors are counted of where no probe says how many there are
 
 
-@dataclass
-class _Seen:
-    """Answers known of one scheme: how many images of the order, and how many of those are wrong."""
-
-    images: int
-    wrong: int
+def _improvement(wrong: float, mean: Floats, spread: Floats) -> Floats:
+    """Expected images fewer than *wrong* ``(N,)``."""
+    z = (wrong - mean) / spread
+    return np.asarray((wrong - mean) * norm.cdf(z) + spread * norm.pdf(z), dtype=np.float64)
 
 
 class SieveSearch(Searcher):
@@ -31,20 +33,32 @@ class SieveSearch(Searcher):
 
     1. Every operand narrowed alone: the divergence on 128 calibration images is an additive prior.
     2. Candidates meet all limits, with the interval's high end where there is one, and lose least by the prior, later
-       by a Gaussian process on all that is known.
-    3. Two schemes of like cost differ in images whose margin is small; the rest is right, or wrong, with both. So
-       candidates are screened on the images of smallest margin: most on few images, the best of those on more.
-    4. What then looks best is evaluated.
+       by a Gaussian process on all that is known (:class:`Residual`).
+    3. Two schemes of like cost answer nearly all images alike. Candidates are screened on the images that can differ
+       (:class:`Screen`), most on few of them, and the best of those on more.
+    4. What then promises the largest improvement is evaluated.
 
     Without a probe the prior is a guess and the model learns from whole evaluations. Where the probe's answers are not
-    those of an evaluation (QAT), the divergence alone is used.
+    those of an evaluation (QAT) the divergence is the prior, and nothing is screened.
 
     Parameters
     ----------
-    sizes
-        Images of the stages of screening.
+    first
+        Candidates of the first screening, and images of each.
     spend
-        Evaluations' worth of screening before each evaluation.
+        Evaluations' worth of screening before the first evaluation, and before each later one.
+    dear
+        Largest share of all images that the first stage of screening may take, before the first evaluation and later:
+        where so many images can vary that screening is hardly cheaper than evaluating, there is none.
+    shares
+        Of all that can vary between schemes: how much of it the images of each stage of screening hold.
+    sure
+        Least probability of meeting the limits that a proposal must have: at first, and from half of the budget, or
+        from the twelfth evaluation, on.
+    worth
+        Expected gain in accuracy that makes screening a candidate worth its cost.
+    pool
+        Candidates that are looked at, best by the prior.
     """
 
     name = "sieve"
@@ -56,33 +70,46 @@ class SieveSearch(Searcher):
         cost: Cost,
         limit: float | None,
         *,
-        sizes: tuple[int, ...] = (128, 512),
-        spend: float = 0.5,
-        pool: int = 1500,
+        first: tuple[int, int] = (32, 64),
+        spend: tuple[float, float] = (0.6, 1.0),
+        dear: tuple[float, float] = (0.05, 0.1),
+        sure: tuple[float, float] = (0.15, 0.95),
+        shares: tuple[float, ...] = (0.6, 0.85, 0.97),
+        worth: float = 1e-6,
+        pool: int = 2000,
         **options: Any,
     ) -> None:
         super().__init__(space, cost, limit, **options)
-        self.sizes, self.spend, self.pool = sizes, spend, pool
+        self.first, self.spend, self.dear, self.shares = first, spend, dear, shares
+        self.sure, self.worth, self.pool = sure, worth, pool
         self._prior: Prior | None = None
-        self._order: NDArray[np.int64] | None = None
-        self._seen: dict[Key, _Seen] = {}
-        self._told_wrong: dict[Key, NDArray[np.int64]] = {}
+        self._images: Screen | None = None
         self._every: Vectors | None = None
-
-    @property
-    def screens(self) -> bool:
-        return self.probe is not None and self.probe.faithful
 
     def _propose(self, rng: np.random.Generator) -> Vectors | None:
         prior = self._get_prior()
-        candidates = self._candidates(prior, rng)
+        candidates, chance = self._candidates(prior, rng)
         if not len(candidates):
             return None
-        if self.screens:
-            self._screen(prior, candidates)
-        mean, _ = self._estimate(prior, candidates)
-        chosen: Vectors = candidates[int(np.argmin(mean))]
-        return chosen
+        if self.probe is not None and self.probe.faithful:
+            self._screen(prior, candidates, chance)
+        model = self._model(prior)
+        if model is None:
+            first: Vectors = candidates[int(np.argmax(chance > 0.5))]
+            return first
+        if self._images is not None:  # what was screened is known best, and there was a choice of what to screen
+            begun = np.array([tuple(v) in self._images for v in candidates.tolist()])
+            if begun.any():
+                candidates, chance = candidates[begun], chance[begun]
+        mean, spread = model.predict(candidates)
+        best = self.best()
+        if best is None:
+            likely = chance > 0.5 if (chance > 0.5).any() else chance >= chance.max()
+            chosen: Vectors = candidates[int(np.argmin(np.where(likely, mean, np.inf)))]
+            return chosen
+        wrong = (1 - (best.accuracy or 0.0)) * (self.ledger.images or _UNPROBED)
+        better: Vectors = candidates[int(np.argmax(_improvement(wrong, mean, spread) * chance))]
+        return better
 
     def _get_prior(self) -> Prior:
         if self._prior is None:
@@ -92,107 +119,110 @@ class SieveSearch(Searcher):
                 self._prior = probed(self.space, self.divergence, int(max(1, self.budget // 8) * self.probe.images))
         return self._prior
 
-    def _candidates(self, prior: Prior, rng: np.random.Generator) -> Vectors:
-        """Unknown schemes within the limits, those that lose least by the prior first."""
+    def _candidates(self, prior: Prior, rng: np.random.Generator) -> tuple[Vectors, Floats]:
+        """Unknown schemes within the limits, those that lose least by the prior first, and how probably they are."""
         if self.space.size <= ENUMERABLE:
             if self._every is None:
                 every = self.space.every()
                 self._every = every[np.argsort(prior(every), kind="stable")]
             found = self._every
         else:
-            base = near_optimal(self.space, prior, self.ratios, rng, 64)
-            base = raised(self.space, base, prior, self.ratios)
+            base = raised(self.space, near_optimal(self.space, prior, self.ratios, rng, 64), prior, self.ratios)
             best = self.best()
-            rows = [base]
-            for centre in [np.array(best.vector)] if best is not None else list(base[:1]):
-                around = neighbours(self.space, centre)
-                rows.append(around[rng.permutation(len(around))[: self.pool]])
-            found = np.concatenate(rows)
+            centre = np.array(best.vector) if best is not None else base[0] if len(base) else self.space.corner(-1)
+            found = np.concatenate([base, neighbours(self.space, centre, rng, self.pool // 2)])
             found = found[np.argsort(prior(found), kind="stable")]
-        for sure in (True, False):
-            fitting = self.unknown(found[self.feasible(found, sure=sure)])
+        chance = chances(self.limits, found)
+        late = self.ledger.cost >= min(12, self.budget / 2)
+        for least in (self.sure[late], 0.5, 0.0):
+            fitting = self.unknown(found[chance > least][: self.pool + len(self.history)])
             if len(fitting):
-                return fitting[: self.pool]
-        return fitting
+                break
+        return fitting, chances(self.limits, fitting)
 
-    def _images(self) -> NDArray[np.int64]:
-        """Validation images, those that any change of bits may turn first."""
-        if self._order is None:
-            assert self.probe is not None
+    def _look_at_told(self) -> Screen:
+        """The screen, with the answers of every evaluated scheme: they come with its evaluation."""
+        assert self.probe is not None
+        if self._images is None:
             if tuple(self.space.corner(0).tolist()) not in self._known:
                 self.ledger.forward_samples += self.probe.images  # the margins are those of its evaluation
-            self._margins = np.asarray(self.probe.margins())
-            self._order = np.argsort(np.abs(self._margins), kind="stable").astype(np.int64)
-        return self._order
+            self._images = Screen(np.asarray(self.probe.margins(), dtype=np.float64))
+        every = np.arange(self.probe.images)
+        for o in self.history:
+            if o.accuracy is not None and self.excess(o) < 0.2 and min(o.vector) < max(o.vector):
+                missing = self._images.missing(o.vector, every)
+                if len(missing):
+                    self._images.add(o.vector, missing, self.answers(np.array([o.vector]), missing)[0])
+        return self._images
 
-    def _screen(self, prior: Prior, candidates: Vectors) -> None:
-        order = self._images()
+    def _screen(self, prior: Prior, candidates: Vectors, chance: Floats) -> None:
+        """Before an evaluation: look closer at the best candidates begun, and at new ones, as long as that promises."""
         assert self.probe is not None
-        allowance = self.spend * self.probe.images
-        first, last = (min(n, len(order)) for n in (self.sizes[0], self.sizes[-1]))
-        batch = max(1, int(0.5 * allowance / first / 2))
-        for _ in range(2):
-            mean, spread = self._estimate(prior, candidates)
-            score = mean - spread
-            score[[tuple(v) in self._seen for v in candidates.tolist()]] = np.inf
-            chosen = candidates[np.argsort(score, kind="stable")[:batch]]
-            self._look(chosen, order, first)
-        deep = max(1, int(0.5 * allowance / max(last - first, 1)))
-        mean, _ = self._estimate(prior, candidates)
-        mean[[self._seen.get(tuple(v), _Seen(0, 0)).images not in (first,) for v in candidates.tolist()]] = np.inf
-        pick = np.argsort(mean, kind="stable")[:deep]
-        self._look(candidates[pick[np.isfinite(mean[pick])]], order, last)
+        screen = self._look_at_told()
+        end = self.ledger.forward_samples
+        fresh = self.best() is None
+        if screen.stages(self.shares, 32)[0] > self.dear[0 if fresh else 1] * self.probe.images:
+            return
+        end += int(self.spend[0 if fresh else 1] * self.probe.images)
+        keys = [tuple(v) for v in candidates.tolist()]
+        if not any(key in screen for key in keys):
+            count, images = self.first
+            self._ask(screen, candidates[:count], screen.order()[:images], end)
+        idle = 0
+        for turn in range(12):
+            stages = screen.stages(self.shares, 32)
+            model = self._model(prior)
+            assert model is not None
+            mean, spread = model.predict(candidates)
+            begun = np.array([key in screen for key in keys])
+            gain = _improvement(self._reference(mean, begun, chance), mean, spread) * chance
+            worth = self.worth * self.probe.images
+            before = self.ledger.forward_samples
+            if turn % 2 == 0:
+                pick = np.argsort(np.where(begun, -gain, 0.0), kind="stable")[:12]
+                for stage in stages[1:]:
+                    images_left = [i for i in pick if begun[i] and gain[i] > worth]
+                    self._ask(screen, candidates[images_left], screen.order()[:stage], end)
+                    pick = pick[: max(1, len(pick) // 3)]
+            else:
+                pick = np.argsort(np.where(begun, 0.0, -gain), kind="stable")[: self.first[0] // 2]
+                self._ask(
+                    screen, candidates[pick[(gain[pick] > worth) & ~begun[pick]]], screen.order()[: stages[0]], end
+                )
+            idle = idle + 1 if self.ledger.forward_samples == before else 0
+            if idle == 2:
+                return
 
-    def _look(self, vectors: Vectors, order: NDArray[np.int64], images: int) -> None:
-        """Answer the images up to the *images*-th in order, as far as they are not known."""
+    def _reference(self, mean: Floats, begun: NDArray[np.bool_], chance: Floats) -> float:
+        """Wrong images of the best scheme known, or expected of the best that was screened and probably fits."""
+        best = self.best()
+        told = np.inf if best is None else (1 - (best.accuracy or 0.0)) * self.ledger.images
+        likely = begun & (chance > 0.9)
+        if not likely.any():
+            likely = begun if best is None else likely
+        return float(min(told, mean[likely].min(initial=np.inf)))
+
+    def _ask(self, screen: Screen, vectors: Vectors, images: NDArray[np.int64], end: int) -> None:
+        """Answers of *images* that are missing, as long as all that was spent stays at most *end*."""
         for vector in vectors:
             key = tuple(vector.tolist())
-            seen = self._seen.setdefault(key, _Seen(0, 0))
-            part = order[seen.images : images]
-            if len(part):
-                wrong = int((~self.answers(vector[None], part)).sum())
-                self._seen[key] = _Seen(images, seen.wrong + wrong)
+            missing = screen.missing(key, images)
+            if len(missing) and self.ledger.forward_samples + len(missing) <= end:
+                screen.add(key, missing, self.answers(vector[None], missing)[0])
 
-    def _estimate(self, prior: Prior, vectors: Vectors) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Expected wrong images and spread ``(N,)``."""
-        known, errors, noise = [], [], []
-        images = self.ledger.images or 10_000
-        rest = self._rest()
-        for key, seen in self._seen.items():
-            if key in self._known:
-                continue
-            known.append(key)
-            share, sd = rest(seen.images)
-            errors.append(seen.wrong + share)
-            noise.append(sd)
-        for o in self.history:
-            if o.accuracy is not None:
-                known.append(o.vector)
-                errors.append((1 - o.accuracy) * images)
-                noise.append(0.3)
+    def _model(self, prior: Prior) -> Residual | None:
+        """Of the errors of all schemes of which anything is known; None where that is fewer than two."""
+        images = self.ledger.images or _UNPROBED
+        known = {
+            o.vector: ((1 - o.accuracy) * images, _EXACT if self.ledger.images else 1e-3 * images)
+            for o in self.history
+            if o.accuracy is not None
+        }
+        screened = [key for key in self._images if key not in known] if self._images is not None else []
+        if screened:
+            assert self._images is not None
+            known |= dict(zip(screened, zip(*self._images.errors(screened), strict=True), strict=True))
         if len(known) < 2:
-            loss = prior(vectors)
-            return loss, loss
-        rows = np.array(known, dtype=np.int64)
-        model = Residual(self.space, prior).fit(rows, np.array(errors, dtype=np.float64), np.array(noise))
-        return model.predict(vectors)
-
-    def _rest(self) -> Any:
-        """Wrong images beyond the first n of the order: mean and spread over the schemes that were evaluated."""
-        if not self.screens or self._order is None:
-            return lambda _: (0.0, 1.0)
-        order = self._order
-        for o in self.history:
-            if o.accuracy is not None and o.vector not in self._told_wrong:
-                answers = self.answers(np.array([o.vector]), order)[0]
-                self._told_wrong[o.vector] = np.cumsum(~answers)
-        feasible = [o.vector for o in self.history if self.meets(o)] or list(self._told_wrong)
-        curves = np.array([self._told_wrong[v] for v in feasible if v in self._told_wrong])
-
-        def rest(n: int) -> tuple[float, float]:
-            if not len(curves):
-                return 0.0, 1.0
-            left = curves[:, -1] - curves[:, n - 1]
-            return float(left.mean()), float(np.sqrt(left.var() + 1 + 0.3 * left.mean()))
-
-        return rest
+            return None
+        errors, noise = np.array(list(known.values()), dtype=np.float64).T
+        return Residual(self.space, prior).fit(np.array(list(known), dtype=np.int64), errors, noise)

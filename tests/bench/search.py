@@ -1,0 +1,112 @@
+"""Searchers against an exhaustive truth: ``python -m tests.bench.search``.
+
+Writes ``build/bench/search.json``; README.md in this folder has its keys. Exits with 1 where a bar fails. Options:
+``--seeds N``, ``--searchers A,B``, ``--tables A,B``, ``--processes N``; runs are kept under ``build/bench/search`` and
+read again for as long as code, table and settings are the same. ``--qat`` is another comparison: search_qat.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from mico.search.registry import NAMES, searcher_class
+from mico.search.space import Space
+from tests.bench import search_report, search_tables
+from tests.bench.search_run import BUDGET, runs
+
+OUT = search_tables.ROOT / "build" / "bench" / "search.json"
+DEFAULT_TABLES = ("lenet5", "resnet5")
+
+
+def suggestion(layers: int) -> float:
+    """Seconds of processor time for the dearest of five suggestions of ours, probes that answer at once."""
+    rng = np.random.default_rng(layers)
+    macs = tuple(int(m) for m in rng.integers(1_000, 1_000_000, size=layers))
+    space = Space(tuple(f"l{i}" for i in range(layers)), macs)
+    weights = np.array(macs, dtype=np.float64)
+
+    class Probe:
+        images, faithful = 5000, True
+        scale = np.exp(rng.normal(size=2 * layers))
+        base = rng.normal(5.0, 2.5, size=5000)
+
+        def divergence(self, rows: Any, images: int = 128) -> Any:  # noqa: ARG002
+            return (self.scale * 4.0 ** -(rows - 1.0)).sum(axis=1) / layers
+
+        def answers(self, rows: Any, images: Any) -> Any:
+            noise = self.divergence(rows)[:, None] * np.sin(rows.sum(axis=1)[:, None] + np.arange(len(images)))
+            return self.base[images] + noise > 0
+
+        def margins(self) -> Any:
+            return self.base
+
+    def cost(rows: Any) -> Any:
+        return (rows[:, :layers] * rows[:, layers:]) @ weights
+
+    wide = space.corner(0)[None]
+    searcher = searcher_class("sieve")(space, cost, 0.4 * float(cost(wide)[0]), probe=Probe(), seed=1, exact=True)
+    searcher.tell(space.scheme(wide[0]), 0.9, int(cost(wide)[0]))
+    longest = 0.0
+    for turn in range(5):
+        start = time.process_time()
+        scheme = searcher.ask()
+        longest = max(longest, time.process_time() - start)
+        row = np.array([scheme.vector()])
+        searcher.tell(scheme, 0.85 + 0.01 * turn, int(cost(row)[0]))
+    return round(longest, 3)
+
+
+def show(results: dict[str, Any], searchers: tuple[str, ...], console: Console) -> None:
+    """Median evaluations to 0.1 point, and median regret after 16, of every searcher on every case."""
+    table = Table("case", "optimum", *searchers, title=f"evaluations to 0.1 point / points lost after 16 (of {BUDGET})")
+    for name, case in results["cases"].items():
+        cells = [
+            f"{row['to_0p1']['median']:.1f} / {row['regret']['16']['median']:.2f}"
+            for row in (case["searchers"][s] for s in searchers)
+        ]
+        table.add_row(name, f"{case['optimum']:.2f}", *cells)
+    console.print(table)
+    bars = Table("bar", "value", "limit", "")
+    for bar in results["bars"]:
+        value = "-" if bar["value"] is None else f"{bar['value']:g}"
+        bars.add_row(bar["name"], value, bar["bar"], "holds" if bar["pass"] else "[red]fails[/red]")
+    console.print(bars)
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="tests.bench.search")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--searchers", default=",".join(NAMES))
+    parser.add_argument("--tables", default=",".join(DEFAULT_TABLES))
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--no-suggestion", action="store_true")
+    options = parser.parse_args(arguments)
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    searchers = tuple(options.searchers.split(","))
+    names = tuple(options.tables.split(","))
+    cases = search_tables.cases(names)
+    start = time.monotonic()
+    found = runs(searchers, cases, options.seeds, options.processes, say=lambda text: console.print(text))
+    results = search_report.report(found, searchers, cases)
+    results |= {"seeds": options.seeds, "budget": BUDGET, "wall_seconds": round(time.monotonic() - start, 1)}
+    if not options.no_suggestion:
+        results["suggestion"] = {str(n): suggestion(n) for n in (50, 500)}
+    results["bars"] = search_report.bars(results)
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    OUT.write_text(json.dumps(results, indent=2) + "\n")
+    show(results, searchers, console)
+    console.print(str(OUT.relative_to(search_tables.ROOT)))
+    return 0 if all(bar["pass"] for bar in results["bars"]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
