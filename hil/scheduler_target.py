@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -26,6 +27,8 @@ _OF_THE_DEVICE = (DeviceError, ProtocolError, FlashError)
 class RemoteQuantiser:
     """Trainings and accuracies on the workers; what is only lowered is lowered here.
 
+    With ``MICO_DEVICE=cuda`` here, trainings go to workers that offer a ``gpu``.
+
     Parameters
     ----------
     evaluator
@@ -43,7 +46,9 @@ class RemoteQuantiser:
             return self.evaluator.quantise(scheme, full=full)
         key = (scheme.digest(), full)
         if key not in self._trained:
-            _, found = self.cluster.call(tasks.quantise, scheme.to_json(), full)
+            device = os.environ.get("MICO_DEVICE", "")
+            needs = "gpu" if device.startswith("cuda") else ""
+            _, found = self.cluster.call(tasks.quantise, scheme.to_json(), full, device, needs=needs)
             assert isinstance(found, Quantised)
             self._trained[key] = found
         return self._trained[key]

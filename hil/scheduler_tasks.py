@@ -181,8 +181,10 @@ def answer(digest: str, function: Callable[..., Any], *arguments: Any) -> Outcom
         return Outcome(worker, error=error)
 
 
-def quantise(evaluator: Evaluator, scheme: Mapping[str, Mapping[str, int]], full: bool) -> Quantised:
-    """Integers for *scheme*."""
+def quantise(evaluator: Evaluator, scheme: Mapping[str, Mapping[str, int]], full: bool, device: str) -> Quantised:
+    """Integers for *scheme*, trained on *device*, or where this worker trains if that is empty."""
+    if device:
+        os.environ["MICO_DEVICE"] = device
     return evaluator.quantise(Scheme.from_json(scheme), full=full)
 
 

@@ -21,7 +21,7 @@ QUESTION = (
     " costs 1, a probe on n of the N validation images n/N, for every searcher alike. `make bench-search` has more"
     " constraints and seeds."
 )
-SEEDS = 5
+SEEDS = 3
 BUDGET = 32
 FRACTIONS = (0.2, 0.5)
 SEARCHERS = ("sieve", "ilp", "ilp-local", "amp", "mico", "gp", "tpe", "nsga2", "random")
