@@ -21,6 +21,7 @@ from hil.evaluation import Job, Quantiser, Workbench, ask_several, context, iden
 from hil.result import Result, evaluation_row, scores, versions
 from hil.scheduler import Cluster
 from hil.scheduler_target import RemoteQuantiser, RemoteTarget
+from hil.searching import Memory, fits, measured_bytes, merit, open_searcher, probe_of
 from hil.settings import SEARCHERS, Observer, Settings
 from hil.store import Evaluation, Store
 from hil.targets.base import Program, Target
@@ -35,7 +36,7 @@ from mico.quant.evaluate import Evaluator
 from mico.quant.integer import IntegerModel
 from mico.quant.prepare import prepare
 from mico.quant.scheme import Scheme
-from mico.search.base import Searcher, Space, SpaceExhaustedError
+from mico.search.base import Probe, Searcher, SpaceExhaustedError
 from mico.trace import trace
 from mico.train import accuracy
 
@@ -63,6 +64,8 @@ class Campaign:
         From integers to what the target runs.
     seeds
         Other seeds that took part, for the record.
+    probe
+        What the searcher may ask of the network beside evaluations.
     """
 
     graph: Graph
@@ -75,6 +78,7 @@ class Campaign:
     settings: Settings = field(default_factory=Settings)
     observer: Observer = field(default_factory=Observer)
     seeds: Mapping[str, int] = field(default_factory=dict)
+    probe: Probe | None = None
 
     def run(self) -> Result:
         """Walk the loop to its end, from wherever an earlier run with the same settings was stopped.
@@ -139,13 +143,14 @@ class Campaign:
         limit = int(s.fraction * baseline.cycles)
         self.observer.limit(baseline.cycles, limit)
         latency = NetworkLatency(self.graph, seed=s.seed)
-        space = Space.of(self.graph, s.weight_bits, s.activation_bits)
-        searcher = SEARCHERS[s.searcher](space, latency.predict, limit, seed=s.seed, budget=s.budget)
+        self._memory = Memory(self.graph)
+        searcher = open_searcher(s, self.graph, latency, self._memory, limit, self.probe)
         done = [self._take(baseline, searcher, latency, replayed)]
         self._search(searcher, latency, searched[1:], done)
 
         self.observer.stage("full training of the best")
         choice, finals = self._choose(done, stored, limit)
+        self._ledger = searcher.ledger.to_json()
         return self._conclude(baseline, choice, [*done, *finals], latency, limit, provenance.to_json())
 
     def _search(
@@ -186,8 +191,14 @@ class Campaign:
         """Teach both models what was measured; a failure teaches only not to ask again."""
         scheme = Scheme.from_json(evaluation.scheme)
         if evaluation.status == "ok" and evaluation.accuracy is not None and evaluation.cycles is not None:
-            latency.observe(scheme, [(layer.name, layer.cycles) for layer in evaluation.layers])
-            searcher.tell(scheme, evaluation.accuracy, evaluation.cycles)
+            first = not searcher.history  # the 8-bit network, without which nothing can be predicted
+            layers = [(layer.name, layer.cycles) for layer in evaluation.layers]
+            if first:
+                latency.observe(scheme, layers)
+            searcher.tell(scheme, evaluation.accuracy, evaluation.cycles, measured_bytes(evaluation))
+            if not first:  # a searcher that is told by replay first takes the step that it took before the measurement
+                latency.observe(scheme, layers)
+            self._memory.observe(evaluation)
         else:
             searcher.tell_failed(scheme)
         self.observer.evaluated(evaluation, replayed)
@@ -206,7 +217,7 @@ class Campaign:
         self, done: list[Evaluation], stored: list[Evaluation], limit: int
     ) -> tuple[Evaluation, list[Evaluation]]:
         """Train the most accurate feasible schemes fully, measure them again, and take the best of all versions."""
-        feasible = sorted(_feasible(done, limit), key=_merit, reverse=True)
+        feasible = sorted(self._fitting(done, limit), key=merit, reverse=True)
         if not feasible:
             least = min(e.cycles for e in done if e.cycles is not None)
             raise UsageError(
@@ -228,7 +239,10 @@ class Campaign:
             final = job.known if job.done and job.known is not None else next(fresh)
             self.observer.evaluated(final, job.done)
             finals.append(final)
-        return max([*_feasible(finals, limit), *feasible], key=_merit), finals
+        return max([*self._fitting(finals, limit), *feasible], key=merit), finals
+
+    def _fitting(self, evaluations: list[Evaluation], limit: int) -> list[Evaluation]:
+        return [e for e in evaluations if fits(e, limit, self.settings)]
 
     def _conclude(
         self,
@@ -282,7 +296,7 @@ class Campaign:
             },
             verify={"inputs": len(x), "mismatches": mismatches},
             wall_s=self._row(self._number)["wall_s"],
-            constraint={"fraction": s.fraction, "cycles": limit},
+            constraint={"fraction": s.fraction, "cycles": limit} | s.bytes,
             searcher=s.searcher,
             counts={
                 "measured": bench.measured,
@@ -290,6 +304,7 @@ class Campaign:
                 "failed": sum(e.status != "ok" for e in evaluations),
             },
             provenance=provenance,
+            ledger=self._ledger,
         )
         if result.verified:
             self.store.set_campaign(self._number, "done", result=result.to_json())
@@ -371,13 +386,5 @@ def explore(
         settings=settings,
         observer=observer or Observer(),
         seeds=seeds or {},
+        probe=probe_of(graph, calibration, dataset, settings),
     ).run()
-
-
-def _feasible(evaluations: list[Evaluation], limit: int) -> list[Evaluation]:
-    return [e for e in evaluations if e.status == "ok" and e.cycles is not None and e.cycles <= limit]
-
-
-def _merit(evaluation: Evaluation) -> tuple[float, int]:
-    """The most accurate; of equals the fastest."""
-    return evaluation.accuracy or 0.0, -(evaluation.cycles or 0)

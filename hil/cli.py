@@ -24,6 +24,8 @@ from hil import (
     cli_worker,
 )
 from mico.errors import MicoError, UsageError
+from mico.search.registry import DEFAULT
+from mico.search.registry import NAMES as SEARCHERS
 
 __all__ = ["app", "main"]
 
@@ -83,7 +85,9 @@ def search(
     weights: Annotated[
         Path | None, typer.Option(help="State dict as safetensors; else the network is trained.")
     ] = None,
-    searcher: Annotated[str, typer.Option(help="mico or random.")] = "mico",
+    searcher: Annotated[str, typer.Option(help=f"One of {', '.join(SEARCHERS)}.")] = DEFAULT,
+    max_flash: Annotated[int | None, typer.Option(help="Bytes of flash that the program may take.")] = None,
+    max_ram: Annotated[int | None, typer.Option(help="Bytes of RAM that the program may take.")] = None,
     weight_bits: Annotated[str, typer.Option(help="Widths of weights to choose from.")] = "8,4,2,1",
     activation_bits: Annotated[str, typer.Option(help="Widths of activations to choose from.")] = "8,4,2,1",
     finalists: Annotated[int, typer.Option(help="Schemes that are trained fully in the end.")] = 2,
@@ -94,8 +98,10 @@ def search(
     scheduler: cli_worker.SchedulerAt = None,
 ) -> None:
     """Search the bits of a network under a latency that is measured."""
-    options = {
+    options: dict[str, Any] = {
         "searcher": searcher,
+        "max_flash": max_flash,
+        "max_ram": max_ram,
         "weight_bits": _widths(weight_bits),
         "activation_bits": _widths(activation_bits),
         "finalists": finalists,

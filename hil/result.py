@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from importlib import metadata
 from typing import Any
 
@@ -37,6 +37,8 @@ class Result:
         Over all sessions of the campaign.
     counts
         Of the last session: measurements run and looked up; evaluations that failed.
+    ledger
+        What the search cost: ``evaluations``, ``forward_samples`` of its probes, ``device_runs``, and ``cost`` in all.
     """
 
     model: str
@@ -54,6 +56,7 @@ class Result:
     searcher: str
     counts: dict[str, int]
     provenance: dict[str, Any]
+    ledger: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from hil.records import Evaluation
 from mico.errors import UsageError
 from mico.quant.scheme import BITS
-from mico.search.base import Searcher
-from mico.search.mico import MicoSearch
-from mico.search.random import RandomSearch
+from mico.search.registry import DEFAULT
+from mico.search.registry import NAMES as SEARCHERS
 
 __all__ = ["SEARCHERS", "Observer", "Settings"]
-
-SEARCHERS: dict[str, type[Searcher]] = {"mico": MicoSearch, "random": RandomSearch}
 
 
 @dataclass(frozen=True)
@@ -38,17 +35,21 @@ class Settings:
         Test images of which every logit on the target is compared in the end.
     batch
         Schemes that are asked for at once, so that several can be evaluated side by side; part of what the campaign is.
+    max_flash, max_ram
+        Bytes that the program may take; None for no limit.
     """
 
     fraction: float = 0.6
     budget: int = 24
     seed: int = 0
-    searcher: str = "mico"
+    searcher: str = DEFAULT
     weight_bits: tuple[int, ...] = BITS
     activation_bits: tuple[int, ...] = BITS
     finalists: int = 2
     verify_inputs: int = 100
     batch: int = 1
+    max_flash: int | None = None
+    max_ram: int | None = None
 
     def __post_init__(self) -> None:
         if not self.fraction > 0:
@@ -59,6 +60,15 @@ class Settings:
             raise UsageError(f"no searcher {self.searcher!r}", cure=f"one of {', '.join(SEARCHERS)}")
         if self.finalists < 1 or self.verify_inputs < 1 or self.batch < 1:
             raise UsageError("finalists, verify_inputs and batch must be at least 1")
+        for limit in (self.max_flash, self.max_ram):
+            if limit is not None and limit < 1:
+                raise UsageError(f"a limit of {limit} bytes leaves room for nothing")
+
+    @property
+    def bytes(self) -> dict[str, int]:
+        """The limits of bytes that there are."""
+        limits = {"flash_bytes": self.max_flash, "ram_bytes": self.max_ram}
+        return {name: limit for name, limit in limits.items() if limit is not None}
 
 
 class Observer:

@@ -130,8 +130,16 @@ def near_constraint(
 
 
 def _nearest(vectors: Vectors, cost: Cost, limit: float, width: float, size: int, rng: np.random.Generator) -> Vectors:
-    vectors = np.unique(vectors, axis=0)
+    vectors = _distinct(vectors)
     vectors = vectors[rng.permutation(len(vectors))]  # those in the band are equals: keep any of them
     cycles = cost(vectors)
     over, under = np.maximum(cycles - limit, 0), np.maximum(limit - width - cycles, 0)
     return vectors[np.argsort(2 * over + under, kind="stable")[:size]]
+
+
+def _distinct(vectors: Vectors) -> Vectors:
+    """Each scheme once, in a fixed order."""
+    if vectors.shape[1] > 15:  # widths are at most 8: four bits an entry
+        return np.unique(vectors, axis=0)
+    keys = vectors @ (np.int64(16) ** np.arange(vectors.shape[1] - 1, -1, -1, dtype=np.int64))
+    return vectors[np.unique(keys, return_index=True)[1]]
