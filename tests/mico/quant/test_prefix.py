@@ -58,7 +58,7 @@ def test_schemes_of_every_kind_of_network_are_those_of_the_executor(name: str) -
     assert_as_one_by_one(prepared.graph, prepared.calibration, images, vectors_of(graph, 40, rng))
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(16))
 def test_schemes_of_random_networks_are_those_of_the_executor(seed: int) -> None:
     """Networks of 6 random steps, signed and unsigned input, 24 schemes, 8 images."""
     module, shape = random_model(seed, depth=6)
@@ -203,8 +203,10 @@ def test_what_is_not_of_the_network_is_refused() -> None:
 
 @pytest.mark.parametrize("bits", [8, 4, 2])
 def test_rounding_in_floating_point_steps_where_the_integers_do(bits: int) -> None:
-    """Seeds 0 to 39 of multipliers, shifts and biases; every accumulator near a step, at the ends and at random."""
-    for seed in range(40):
+    """Seeds 0 to 14 of multipliers, shifts and biases: small, large and random accumulators; few operations are left to
+    the integers, for which no line agrees."""
+    lines = 0
+    for seed in range(15):
         rng = np.random.default_rng([seed, bits])
         form, channels, fan_in = Format(bits, bool(seed % 2)), 5, int(rng.integers(1, 400))
         weight = rng.integers(-128, 128, (channels, fan_in)).astype(np.int8)
@@ -214,6 +216,8 @@ def test_rounding_in_floating_point_steps_where_the_integers_do(bits: int) -> No
         bias = rng.integers(-bound, bound + 1, channels).astype(np.int32) if seed % 3 else None
         op = IntegerOp("fc", OpKind.LINEAR, ("x",), "y", weight=weight, bias=bias, requant=Requant(wide, shift))
         finish, exact = fast._finisher(op, form, bound), requantiser(op, form)
-        acc = torch.from_numpy(np.concatenate([np.arange(-2000, 2001), rng.integers(-bound, bound + 1, 20_000)]))
+        acc = torch.from_numpy(np.concatenate([np.arange(-1000, 1001), rng.integers(-bound, bound + 1, 4000)]))
         acc = acc.clamp(-bound, bound)[:, None].repeat(1, channels)
         assert torch.equal(finish(acc.double() if bound > 1 << 24 else acc.float()), exact(acc.clone()))
+        lines += fast._line(op, form, bound, None, np.float64) is not None
+    assert lines >= 13
