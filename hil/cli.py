@@ -15,6 +15,7 @@ from hil import (
     cli_data,
     cli_experiment,
     cli_images,
+    cli_latency,
     cli_measure,
     cli_profile,
     cli_results,
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_images.app, name="images")
+app.add_typer(cli_latency.app, name="latency")
 app.add_typer(cli_results.app, name="results")
 cli_targets.app.command("torture")(cli_torture.torture)
 app.add_typer(cli_targets.app, name="targets")

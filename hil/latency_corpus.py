@@ -17,18 +17,16 @@ from numpy.typing import NDArray
 from hil.result import versions
 from hil.store import Measurement, Store
 from hil.targets.base import Program, Target
-from mico import models
 from mico.graph import Graph
-from mico.latency.corpus import Corpus, NetworkRun, structure_digest
+from mico.latency.corpus import CORNERS, Corpus, NetworkRun, corpus_graph, structure_digest
 from mico.quant.calibrate import Calibration, calibrate
 from mico.quant.lower import lower
 from mico.quant.scheme import BITS, Scheme
-from mico.trace import trace
 
 __all__ = ["NETWORKS", "Untrained", "corpus_schemes", "measure_corpus", "target_facts"]
 
-NETWORKS = ("lenet5", "cmsiscnn", "resnet8", "dscnn", "squeezenet", "vgg7", "mobilenetv2")
-"""Of the zoo, all that a simulated target runs in seconds."""
+NETWORKS = ("lenet5", "cmsiscnn", "resnet8", "dscnn", "squeezenet", "vgg7", "mobilenetv2", CORNERS)
+"""Of the zoo, all that a simulated target runs in seconds; and corner cases."""
 
 _IMAGES = 8
 
@@ -44,10 +42,9 @@ class Untrained:
     @classmethod
     def of(cls, name: str, seed: int = 0) -> Untrained:
         """Network *name*, all random numbers from *seed*."""
-        source = models.get(name)
-        graph = trace(source.build(seed).eval(), source.INPUT_SHAPE, name)
+        graph = corpus_graph(name, seed)
         rng = np.random.default_rng(seed)
-        images = rng.integers(0, 256, (_IMAGES, *source.INPUT_SHAPE)).astype(np.uint8)
+        images = rng.integers(0, 256, (_IMAGES, *graph.input_shape)).astype(np.uint8)
         return cls(graph, calibrate(graph, images, seed=seed), images)
 
     def measure(self, scheme: Scheme, target: Target, store: Store) -> Measurement:

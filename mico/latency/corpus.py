@@ -15,8 +15,14 @@ from typing import Any
 
 from mico.errors import UsageError
 from mico.graph import Graph
+from mico.latency import corners
+from mico.models import get
+from mico.trace import trace
 
-__all__ = ["FORMAT", "Corpus", "NetworkRun", "structure_digest"]
+__all__ = ["CORNERS", "FORMAT", "Corpus", "NetworkRun", "corpus_graph", "structure_digest"]
+
+CORNERS = "corners"
+"""Name of the network of corner cases beside those of the zoo."""
 
 FORMAT = "mico-latency-corpus-1"
 
@@ -125,6 +131,12 @@ class Corpus:
     def merged(self, runs: Sequence[NetworkRun]) -> Corpus:
         """With *runs* of the same networks added."""
         return Corpus(self.target, self.structures, (*self.runs, *runs))
+
+
+def corpus_graph(name: str, seed: int = 0) -> Graph:
+    """Network *name* of the zoo, or the one of corner cases, with random weights."""
+    source = corners if name == CORNERS else get(name)
+    return trace(source.build(seed).eval(), source.INPUT_SHAPE, name)
 
 
 def structure_digest(graph: Graph) -> str:

@@ -97,8 +97,8 @@ def shape_of(layer: Layer) -> str:
 def tensor_bits(graph: Graph, vectors: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
     """Bits of every tensor under each of several schemes: what its consumers ask for, the widest demand.
 
-    Max-pool, flatten and ReLU hand the demand up; add, average pools and concat read 8 bits; the network's input has 8
-    bits and its output 32 (mico/quant/README.md).
+    Max-pool and flatten hand the demand up; add, average pools, concat and a lone ReLU read 8 bits; the network's input
+    has 8 bits. Its output has 32 where the last operation can write them (mico/quant/README.md).
 
     Parameters
     ----------
@@ -111,8 +111,12 @@ def tensor_bits(graph: Graph, vectors: NDArray[np.int64]) -> dict[str, NDArray[n
     """
     n, half = len(vectors), len(graph.quantisable)
     activation = {name: vectors[:, half + i] for i, name in enumerate(graph.layer_names)}
-    transparent = (OpKind.MAX_POOL, OpKind.FLATTEN, OpKind.RELU)
-    bits: dict[str, NDArray[np.int64]] = {graph.layers[-1].name: np.full(n, 32)}
+    transparent = (OpKind.MAX_POOL, OpKind.FLATTEN)
+    last = graph.layers[-1]
+    while last.kind is OpKind.FLATTEN and last.inputs[0] != "input" and len(graph.consumers(last.inputs[0])) == 1:
+        last = graph[last.inputs[0]]
+    wide = not last.relu and last.kind not in (OpKind.RELU, *transparent)
+    bits: dict[str, NDArray[np.int64]] = {graph.layers[-1].name: np.full(n, 32)} if wide else {}
     for layer in reversed(graph.layers):
         own = bits.setdefault(layer.name, np.full(n, 8))
         if layer.quantisable:
