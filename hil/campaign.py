@@ -169,7 +169,7 @@ class Campaign:
             jobs = [Job.again(old) for old in known]
             if len(known) < count:  # stopped in the middle of a batch: what else was asked for is asked for again
                 try:
-                    asked = ask_several(searcher, count, latency)[len(known) :]
+                    asked = ask_several(searcher, count, latency, self._memory)[len(known) :]
                 except SpaceExhaustedError:
                     break
                 jobs += self._jobs(asked, searcher, latency, done[-1].position + 1 + len(known))

@@ -33,7 +33,7 @@ QUESTION = (
     " take is measured on the accelerator's RTL."
 )
 SEEDS = 1
-FRACTIONS = (0.4, 0.5, 0.6, 0.7, 0.8)
+FRACTIONS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 BUDGET = 24
 BITS = (8, 4)
 LOSS = 0.01
@@ -180,7 +180,23 @@ def _tell(
         good = [row["latency"] for row in rows if row["guide"] == name and row["val"] >= full["val"] - LOSS]
         best[name] = min(good) if good else None
     report.data["latency_within_one_point"] = best
-    report.text(f"Least measured latency of a chosen scheme that loses at most {100 * LOSS:g} point on validation:")
+    report.text(
+        "Measured latency under the same limit, mean of the seeds; a dash where the guide says that none is so fast."
+    )
+    limits = sorted({row["fraction"] for row in rows})
+    same = {
+        (name, at): [row["latency"] for row in rows if (row["guide"], row["fraction"]) == (name, at)]
+        for name in names
+        for at in limits
+    }
+    report.table(
+        ["guide", *(f"limit {at:g}" for at in limits)],
+        [[name, *(f"{np.mean(same[name, at]):.3f}" if same[name, at] else "-" for at in limits)] for name in names],
+    )
+    report.text(
+        f"Least measured latency of a scheme chosen under any of these limits that loses at most {100 * LOSS:g} point"
+        " on validation:"
+    )
     report.table(
         ["guide", "ours, of 8 bit", "paper"],
         [[name, "-" if best[name] is None else f"{best[name]:.3f}", PAPER.get(name, "-")] for name in names],
@@ -201,7 +217,7 @@ def _tell(
         best_so_far = np.maximum.accumulate([p[1] for p in of])
         one.step([p[0] for p in of], best_so_far, where="post", color=colour, lw=1)
     one.axhline(100 * full["val"], color="#444444", lw=1, ls="--", label="all 8 bits")
-    one.legend(fontsize=8, frameon=False, loc="lower right")
+    one.legend(fontsize=8, frameon=False, loc="best")
     report.figure(figure, "front", "Every chosen scheme, and the front of each guide")
 
 

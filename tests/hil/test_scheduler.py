@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from hil.campaign import Observer
 from hil.scheduler import Cluster
@@ -83,7 +84,7 @@ def doubled(folder: Path, cluster: Cluster | None, kind: Any = double.DoubleTarg
     folder.mkdir(exist_ok=True)
     make = partial(kind, folder / "log")
     target = make() if cluster is None else RemoteTarget(cluster, make, double.DoubleTarget(folder / "log"), "soc")
-    return small.campaign(folder, target, double.build, 6, searcher="random", cluster=cluster, **options)
+    return small.campaign(folder, target, double.build, 6, cluster=cluster, **{"searcher": "random", **options})
 
 
 @pytest.fixture(scope="module")
@@ -111,15 +112,18 @@ def test_result_is_that_of_a_local_run_whichever_worker_did_what(tmp_path: Path,
     assert len(log) == len(set(log)) == spread.counts["measured"]
 
 
-def test_batches_are_the_same_here_and_on_workers_and_after_an_interruption(tmp_path: Path, site: Any) -> None:
+@pytest.mark.parametrize("searcher", ["random", pytest.param("sieve", marks=pytest.mark.slow)])
+def test_batches_are_the_same_here_and_on_workers_and_after_an_interruption(
+    tmp_path: Path, site: Any, searcher: str
+) -> None:
     """Three schemes at once, seed 3: in one process, stopped in the middle of a batch, and on two workers."""
     whole, cut, spread = tmp_path / "whole", tmp_path / "cut", tmp_path / "spread"
-    expected = doubled(whole, None, batch=3)
+    expected = doubled(whole, None, batch=3, searcher=searcher, fraction=1.2)
     with pytest.raises(KeyboardInterrupt):
-        doubled(cut, None, batch=3, observer=At(3, _interrupt))
-    assert essence(doubled(cut, None, batch=3)) == essence(expected)
+        doubled(cut, None, batch=3, searcher=searcher, fraction=1.2, observer=At(3, _interrupt))
+    assert essence(doubled(cut, None, batch=3, searcher=searcher, fraction=1.2)) == essence(expected)
     with Cluster(site.address) as cluster:
-        assert essence(doubled(spread, cluster, batch=3)) == essence(expected)
+        assert essence(doubled(spread, cluster, batch=3, searcher=searcher, fraction=1.2)) == essence(expected)
     for folder in (whole, cut, spread):
         log = (folder / "log").read_text().splitlines()
         assert len(log) == len(set(log))
@@ -203,3 +207,47 @@ def test_scheduler_that_is_not_there_ends_the_command_with_3(tmp_path: Path, mic
 def test_address_that_is_none_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="no address of a scheduler"):
         Cluster("somewhere")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("tcp://127.0.0.1:9", "--offers", "soc,teapot"), 2, "'teapot' cannot be offered"),
+        (("somewhere",), 2, "no address of a scheduler"),
+        (("tcp://127.0.0.1:9", "--offers", ""), 3, "the scheduler cannot be reached"),
+    ],
+)
+def test_worker_that_cannot_start_says_why(
+    mico: Any, arguments: tuple[str, ...], code: int, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MICO_WORKER_STORE", "")  # the command sets it
+    assert mico("worker", *arguments) == code
+    assert message in mico.stderr
+    assert "Traceback" not in mico.stderr
+
+
+def test_worker_offers_no_gpu_where_there_is_none(mico: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    monkeypatch.setenv("MICO_WORKER_STORE", "")
+    assert mico("worker", "tcp://127.0.0.1:9", "--offers", "gpu") == 3
+    assert "gpu cannot be offered: torch finds no GPU" in mico.stderr
+
+
+@pytest.mark.slow
+def test_scheduler_that_dies_ends_the_campaign_which_then_goes_on_elsewhere(tmp_path: Path, local: Any) -> None:
+    """kill -9 of the scheduler after the second evaluation; the rest is done in one process: seed 3."""
+    own = scheduler_site.Site(tmp_path)
+    folder = tmp_path / "spread"
+    try:
+        own.worker("--offers", "soc", MICO_CACHE=str(tmp_path / "one"))
+        with Cluster(own.address) as cluster, pytest.raises(ClusterError, match="scheduler"):
+            doubled(folder, cluster, observer=At(2, own.scheduler.kill))
+    finally:
+        own.close()
+    log = (folder / "log").read_text().splitlines()
+    assert len(log) >= 2
+    assert essence(doubled(folder, None)) == essence(local)
+    whole = (folder / "log").read_text().splitlines()
+    assert whole[: len(log)] == log
+    assert len(whole) == len(set(whole))
