@@ -56,10 +56,11 @@ class Residual:
         near = np.exp(-parts[2] / (2 * length**2))
         return np.asarray(parts[0] + amplitude * (additive * parts[1] + near), dtype=np.float64)
 
-    def fit(self, vectors: Vectors, errors: Floats, noise: Floats) -> Residual:
+    def fit(self, vectors: Vectors, errors: Floats, noise: Floats, shares: tuple[float, ...] | None = None) -> Residual:
         """Learn from ``errors`` ``(n,)`` known to a standard deviation of ``noise`` ``(n,)``, both in one unit.
 
-        Of more schemes than can be afforded, those with the fewest errors.
+        Of more schemes than can be afforded, those with the fewest errors. *shares* are ``shares_`` of an earlier fit,
+        where they need not be found again.
         """
         if len(vectors) > _MOST:
             keep = np.sort(np.argsort(errors, kind="stable")[:_MOST])
@@ -73,20 +74,20 @@ class Residual:
         self._x = self._features(vectors)
         parts = self._parts(self._x, self._x)
         best = -np.inf
-        for p in self.GRID:
+        for p in self.GRID if shares is None else (shares,):
             factor = cho_factor(self._kernel(parts, p) + p[0] * p[3] * np.eye(len(y)) + variance, lower=True)
             alpha = cho_solve(factor, y)
             likelihood = -0.5 * float(y @ alpha) - float(np.log(np.diag(factor[0])).sum())
             likelihood -= _DOUBT * float(np.log(p[0] / self.GRID[0][0]))
             if likelihood > best:
-                best, self._p, self._factor, self._alpha = likelihood, p, factor, alpha
+                best, self.shares_, self._factor, self._alpha = likelihood, p, factor, alpha
         return self
 
     def predict(self, vectors: Vectors) -> tuple[Floats, Floats]:
         """Mean and standard deviation ``(m,)`` of the errors."""
         x = self._features(vectors)
-        amplitude, additive, _, luck = self._p
-        k = self._kernel(self._parts(x, self._x), self._p)
+        amplitude, additive, _, luck = self.shares_
+        k = self._kernel(self._parts(x, self._x), self.shares_)
         for i, vector in enumerate(vectors.tolist()):
             j = self._at.get(tuple(vector))
             if j is not None:

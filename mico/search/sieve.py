@@ -46,7 +46,8 @@ class SieveSearch(Searcher):
     first
         Candidates of the first screening, and images of each.
     spend
-        Evaluations' worth of screening before the first evaluation, and before each later one.
+        Evaluations' worth of screening before the first evaluation, and before each later one: if something promises to
+        be better than the best evaluated, and at most.
     dear
         Largest share of all images that the first stage of screening may take, before the first evaluation and later:
         where so many images can vary that screening is hardly cheaper than evaluating, there is none.
@@ -56,9 +57,11 @@ class SieveSearch(Searcher):
         Least probability of meeting the limits that a proposal must have: at first, and from half of the budget, or
         from the twelfth evaluation, on.
     worth
-        Expected gain in accuracy that makes screening a candidate worth its cost.
+        Expected gain in accuracy that makes a closer look at a candidate worth its cost.
+    optimism
+        Standard deviations by which what is screened next is expected to be better than the model says.
     pool
-        Candidates that are looked at, best by the prior.
+        Candidates that are looked at, best by the prior; fewer where layers are many.
     """
 
     name = "sieve"
@@ -71,17 +74,19 @@ class SieveSearch(Searcher):
         limit: float | None,
         *,
         first: tuple[int, int] = (32, 64),
-        spend: tuple[float, float] = (0.6, 1.0),
+        spend: tuple[tuple[float, float], tuple[float, float]] = ((0.6, 0.6), (0.6, 2.0)),
         dear: tuple[float, float] = (0.05, 0.1),
         sure: tuple[float, float] = (0.15, 0.95),
         shares: tuple[float, ...] = (0.6, 0.85, 0.97),
         worth: float = 1e-6,
+        optimism: float = 1.5,
         pool: int = 2000,
         **options: Any,
     ) -> None:
         super().__init__(space, cost, limit, **options)
         self.first, self.spend, self.dear, self.shares = first, spend, dear, shares
-        self.sure, self.worth, self.pool = sure, worth, pool
+        self.sure, self.worth, self.optimism = sure, worth, optimism
+        self.pool = int(np.clip(60_000 // space.dimensions, 300, pool)) if space.dimensions > 20 else pool
         self._prior: Prior | None = None
         self._images: Screen | None = None
         self._every: Vectors | None = None
@@ -163,35 +168,42 @@ class SieveSearch(Searcher):
         fresh = self.best() is None
         if screen.stages(self.shares, 32)[0] > self.dear[0 if fresh else 1] * self.probe.images:
             return
-        end += int(self.spend[0 if fresh else 1] * self.probe.images)
+        enough, end = (end + int(share * self.probe.images) for share in self.spend[0 if fresh else 1])
         keys = [tuple(v) for v in candidates.tolist()]
         if not any(key in screen for key in keys):
             count, images = self.first
             self._ask(screen, candidates[:count], screen.order()[:images], end)
-        idle = 0
-        for turn in range(12):
-            stages = screen.stages(self.shares, 32)
-            model = self._model(prior)
+        idle, shares = 0, None
+        for turn in range(24):
+            model = self._model(prior, None if turn % 4 == 0 else shares)
             assert model is not None
+            shares = model.shares_
             mean, spread = model.predict(candidates)
             begun = np.array([key in screen for key in keys])
-            gain = _improvement(self._reference(mean, begun, chance), mean, spread) * chance
-            worth = self.worth * self.probe.images
-            before = self.ledger.forward_samples
+            reference = self._reference(mean, begun, chance)
+            stages, before = screen.stages(self.shares, 32), self.ledger.forward_samples
+            if before >= enough and self._promises(mean, begun, chance):
+                return
             if turn % 2 == 0:
-                pick = np.argsort(np.where(begun, -gain, 0.0), kind="stable")[:12]
+                gain = np.where(begun, _improvement(reference, mean, spread) * chance, 0.0)
+                pick = np.argsort(-gain, kind="stable")[:12]
+                pick = pick[gain[pick] > self.worth * self.probe.images]
                 for stage in stages[1:]:
-                    images_left = [i for i in pick if begun[i] and gain[i] > worth]
-                    self._ask(screen, candidates[images_left], screen.order()[:stage], end)
+                    self._ask(screen, candidates[pick], screen.order()[:stage], end)
                     pick = pick[: max(1, len(pick) // 3)]
             else:
-                pick = np.argsort(np.where(begun, 0.0, -gain), kind="stable")[: self.first[0] // 2]
-                self._ask(
-                    screen, candidates[pick[(gain[pick] > worth) & ~begun[pick]]], screen.order()[: stages[0]], end
-                )
+                score = np.where(begun | (chance < self.sure[0]), np.inf, mean - self.optimism * spread)
+                pick = np.argsort(score, kind="stable")[: self.first[0] // 2]
+                self._ask(screen, candidates[pick[np.isfinite(score[pick])]], screen.order()[: stages[0]], end)
             idle = idle + 1 if self.ledger.forward_samples == before else 0
             if idle == 2:
                 return
+
+    def _promises(self, mean: Floats, begun: NDArray[np.bool_], chance: Floats) -> bool:
+        """Whether something that was screened, and may well fit, is expected to be better than the best evaluated."""
+        best = self.best()
+        wrong = np.inf if best is None else (1 - (best.accuracy or 0.0)) * self.ledger.images
+        return bool((mean[begun & (chance > 0.5)] < wrong - 0.5).any())
 
     def _reference(self, mean: Floats, begun: NDArray[np.bool_], chance: Floats) -> float:
         """Wrong images of the best scheme known, or expected of the best that was screened and probably fits."""
@@ -210,7 +222,7 @@ class SieveSearch(Searcher):
             if len(missing) and self.ledger.forward_samples + len(missing) <= end:
                 screen.add(key, missing, self.answers(vector[None], missing)[0])
 
-    def _model(self, prior: Prior) -> Residual | None:
+    def _model(self, prior: Prior, shares: tuple[float, ...] | None = None) -> Residual | None:
         """Of the errors of all schemes of which anything is known; None where that is fewer than two."""
         images = self.ledger.images or _UNPROBED
         known = {
@@ -225,4 +237,4 @@ class SieveSearch(Searcher):
         if len(known) < 2:
             return None
         errors, noise = np.array(list(known.values()), dtype=np.float64).T
-        return Residual(self.space, prior).fit(np.array(list(known), dtype=np.int64), errors, noise)
+        return Residual(self.space, prior).fit(np.array(list(known), dtype=np.int64), errors, noise, shares)

@@ -6,7 +6,6 @@ import hashlib
 import inspect
 import json
 import os
-import sys
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -89,12 +88,11 @@ def tie(table: TruthTable, index: int, optimum: int) -> bool:
 def digest(searcher_name: str, table: str) -> str:
     """Of the code that decides a run, and of the table: what a kept run is kept under."""
     found = hashlib.sha256(tables.load(table).meta["digest"].encode())
-    searcher_class(searcher_name)
-    own = {"sieve": ("sieve", "residual", "prior"), "ilp-local": ("ilp", "prior"), "ilp": ("ilp", "prior")}
+    own = {"sieve": ("sieve", "residual", "screen", "prior"), "ilp-local": ("ilp", "prior"), "ilp": ("ilp", "prior")}
     names = [*own.get(searcher_name, (searcher_name,)), "base", "space", "constraint", "candidates", "sampling"]
     names += ["prior"] if searcher_name == "amp" else []
     for name in dict.fromkeys(names):
-        found.update(Path(inspect.getfile(sys.modules[f"mico.search.{name}"])).read_bytes())
+        found.update((tables.ROOT / "mico" / "search" / f"{name}.py").read_bytes())
     for function in (play, Bops, Latency, tables._cells, tables.limit):
         found.update(inspect.getsource(function).encode())
     return found.hexdigest()[:16]
