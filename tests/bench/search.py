@@ -1,8 +1,9 @@
 """Searchers against an exhaustive truth: ``python -m tests.bench.search``.
 
 Writes ``build/bench/search.json``; README.md in this folder has its keys. Exits with 1 where a bar fails. Options:
-``--seeds N``, ``--searchers A,B``, ``--tables A,B``, ``--processes N``; runs are kept under ``build/bench/search`` and
-read again for as long as code, table and settings are the same. ``--qat`` is another comparison: search_qat.py.
+``--seeds N``, ``--searchers A,B``, ``--tables A,B``, ``--processes N``; ``--no-tables`` takes tables as they are. Runs are
+kept under ``build/bench/search`` and read again for as long as code, table and settings are the same. ``--qat`` is
+another comparison: search_qat.py.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 import time
 from typing import Any
@@ -20,11 +22,11 @@ from rich.table import Table
 
 from mico.search.registry import NAMES, searcher_class
 from mico.search.space import Space
-from tests.bench import search_report, search_tables
+from tests.bench import search_qat, search_report, search_tables
 from tests.bench.search_run import BUDGET, runs
 
 OUT = search_tables.ROOT / "build" / "bench" / "search.json"
-DEFAULT_TABLES = ("lenet5", "resnet5")
+DEFAULT_TABLES = {"lenet5": "mnist", "resnet5": "cifar10"}
 
 
 def suggestion(layers: int) -> float:
@@ -65,6 +67,12 @@ def suggestion(layers: int) -> float:
     return round(longest, 3)
 
 
+def make_table(name: str) -> None:
+    """The table with cycles, made or brought up to date: minutes where it is not."""
+    command = ["-m", "hil.cli", "table", name, "--dataset", DEFAULT_TABLES.get(name, "auto"), "--target", "soc"]
+    subprocess.run([sys.executable, *command], cwd=search_tables.ROOT, check=True)
+
+
 def show(results: dict[str, Any], searchers: tuple[str, ...], console: Console) -> None:
     """Median evaluations to 0.1 point, and median regret after 16, of every searcher on every case."""
     table = Table("case", "optimum", *searchers, title=f"evaluations to 0.1 point / points lost after 16 (of {BUDGET})")
@@ -89,10 +97,21 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--tables", default=",".join(DEFAULT_TABLES))
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--no-suggestion", action="store_true")
+    parser.add_argument("--no-tables", action="store_true", help="take tables as they are")
+    parser.add_argument("--qat", action="store_true")
+    parser.add_argument("--steps", type=int, default=100, help="of training with --qat")
+    parser.add_argument("--images", type=int, default=1000, help="of validation with --qat")
     options = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 200)
     searchers = tuple(options.searchers.split(","))
+    if options.qat:
+        path = OUT.with_name("search-qat.json")
+        search_qat.compare(searchers, options.seeds, options.steps, options.images, console.print, path)
+        return 0
     names = tuple(options.tables.split(","))
+    if not options.no_tables:
+        for name in names:
+            make_table(name)
     cases = search_tables.cases(names)
     start = time.monotonic()
     found = runs(searchers, cases, options.seeds, options.processes, say=lambda text: console.print(text))
