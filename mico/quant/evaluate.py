@@ -124,6 +124,7 @@ class Evaluator:
             steps=steps,
             seed=self.seed,
             batch_size=self.recipe.batch_size,
+            flip=self.recipe.flip,
             progress=self.progress,
         )
         _save(path, result.model, result.seconds)
@@ -141,7 +142,7 @@ class Evaluator:
         """Hex SHA-256 of all that can change a training's result."""
         code = [inspect.getsource(item) for item in (fake, lower, qat, batches, Recipe)]
         parts = [_digest(self.graph), self.calibration.digest(), self.dataset.digest, scheme.digest()]
-        numbers = [steps, self.seed, self.recipe.batch_size]
+        numbers = [steps, self.seed, self.recipe.batch_size, self.recipe.flip]
         return hashlib.sha256(json.dumps([code, parts, numbers, torch.__version__]).encode()).hexdigest()
 
 

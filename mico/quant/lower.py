@@ -15,7 +15,7 @@ from mico.quant.check import check
 from mico.quant.integer import Format, IntegerModel, IntegerOp, Requant, Tensor
 from mico.quant.scheme import Scheme
 
-__all__ = ["lower", "multiplier_shift", "quantise_weight", "weight_scale"]
+__all__ = ["lower", "multiplier_shift", "quantise_weight", "require_layers", "weight_scale"]
 
 _INT32 = Format(32, True)
 _HEADROOM_BITS = 30  # logits and biases stay below 2^30
@@ -43,6 +43,17 @@ def lower(
     QuantError
         The scheme misses a layer or names one that is not there, or an accumulator could overflow: names the layer.
     """
+    require_layers(graph, scheme)
+    unknown = set(weight_scales or {}) - set(graph.layer_names)
+    if unknown:
+        raise QuantError(f"weight scales name {sorted(unknown)}, which the network does not have", where=graph.name)
+    model = _Lowering(graph, scheme, calibration, weight_scales or {}).run()
+    check(model)
+    return model
+
+
+def require_layers(graph: Graph, scheme: Scheme) -> None:
+    """Refuse, as a QuantError, a scheme that misses a layer of *graph* or names one that is not there."""
     missing, invented = set(graph.layer_names) - set(scheme), set(scheme) - set(graph.layer_names)
     if missing or invented:
         raise QuantError(
@@ -50,12 +61,6 @@ def lower(
             where=graph.name,
             cure=f"quantisable layers: {', '.join(graph.layer_names)}",
         )
-    unknown = set(weight_scales or {}) - set(graph.layer_names)
-    if unknown:
-        raise QuantError(f"weight scales name {sorted(unknown)}, which the network does not have", where=graph.name)
-    model = _Lowering(graph, scheme, calibration, weight_scales or {}).run()
-    check(model)
-    return model
 
 
 def weight_scale(weight: NDArray[np.floating[Any]], bits: int) -> NDArray[np.float64]:

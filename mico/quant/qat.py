@@ -22,19 +22,23 @@ from mico.graph import Graph, Layer
 from mico.models.recipe import Recipe
 from mico.quant.calibrate import Calibration
 from mico.quant.fake import FakeQuantNet
-from mico.quant.integer import IntegerModel
-from mico.quant.lower import lower, weight_scale
+from mico.quant.integer import Format, IntegerModel
+from mico.quant.lower import lower, require_layers, weight_scale
 from mico.quant.scheme import Scheme
 from mico.train import INPUT_SCALE, Progress, batches, one_thread
 
-__all__ = ["LR", "QatResult", "finetune"]
+__all__ = ["LR", "REFINED_LR", "QatResult", "finetune", "start_at"]
 
 LR = 3e-3
-"""Peak learning rate of weights and biases; scales get :data:`_SCALE_LR`. Measured: see README.md."""
+"""Peak learning rate of weights and biases; scales get 3.3 times as much. Measured: see README.md."""
 
-_SCALE_LR = 1e-2
+REFINED_LR = 1e-3
+"""The same from refined weights: they are near their goal, and more leads them away first."""
+
+_SCALES_SHARE = 10 / 3
 _WARMUP = 0.1
-_SHIFT = 1  # pixels of augmentation
+_SHIFT = 1  # pixels of augmentation, where nothing else is asked for
+_EDGE = 0.05  # of a scale: so far from the edge of its integer a weight starts at least
 _REPORT_EVERY = 25
 
 
@@ -74,8 +78,10 @@ def finetune(
     *,
     steps: int,
     seed: int = 0,
-    lr: float = LR,
+    lr: float | None = None,
     batch_size: int = 128,
+    shift: int = _SHIFT,
+    flip: bool = False,
     weight_scales: Mapping[str, NDArray[np.floating[Any]]] | None = None,
     progress: Progress | None = None,
 ) -> QatResult:
@@ -84,11 +90,15 @@ def finetune(
     Parameters
     ----------
     graph, calibration
-        Where training starts: the float network and its scales.
+        Where training starts: the float network and its scales. With refined weights it starts at exactly their
+        integers, every float weight moved no further than that takes.
     steps
         Optimiser steps, of *batch_size* images each; the learning rate falls to zero over them.
     lr
-        Peak learning rate of weights and biases.
+        Peak learning rate of weights and biases; by default :data:`REFINED_LR` where *calibration* has refined weights,
+        else :data:`LR`.
+    shift, flip
+        Augmentation, as in :class:`mico.models.recipe.Recipe`.
     weight_scales
         Starting scales ``(OC,)`` by layer; layers that it leaves out start from those of least squared error.
 
@@ -108,10 +118,15 @@ def finetune(
             f"the input's scale is {calibration.input_scale}", cure=f"training feeds pixels * {INPUT_SCALE}"
         )
     started = time.perf_counter()
-    start = lower(graph, scheme, calibration, weight_scales)
-    net = FakeQuantNet(graph, start, _starting_scales(graph, scheme, weight_scales or {}))
+    if lr is None:
+        lr = REFINED_LR if calibration.refined else LR
+    graph, starting_scales = start_at(graph, scheme, calibration, weight_scales or {})
+    calibration = replace(calibration, refined={})
+    start = lower(graph, scheme, calibration, starting_scales)
+    net = FakeQuantNet(graph, start, starting_scales)
+    recipe = Recipe(epochs=0, batch_size=batch_size, lr=lr, warmup=_WARMUP, shift=shift, flip=flip)
     with one_thread():
-        _fit(net, dataset, steps, seed, Recipe(epochs=0, batch_size=batch_size, lr=lr, warmup=_WARMUP), progress)
+        _fit(net, dataset, steps, seed, recipe, progress)
     scales = net.scales()
     for name, scale in scales.items():
         calibration = calibration.with_scale(name, start.tensors[name].format.bits, scale)
@@ -121,22 +136,54 @@ def finetune(
     return QatResult(graph, calibration, trained_scales, model, steps, time.perf_counter() - started)
 
 
-def _starting_scales(
-    graph: Graph, scheme: Scheme, given: Mapping[str, NDArray[np.floating[Any]]]
-) -> dict[str, NDArray[np.floating[Any]]]:
+def start_at(
+    graph: Graph, scheme: Scheme, calibration: Calibration, given: Mapping[str, NDArray[np.floating[Any]]]
+) -> tuple[Graph, dict[str, NDArray[np.floating[Any]]]]:
+    """*graph* with weights that round to the nearest where the refined ones are, and their scales by layer.
+
+    Layers with *given* scales, and those that are not refined, keep their weights.
+    """
+    require_layers(graph, scheme)
     scales: dict[str, NDArray[np.floating[Any]]] = {}
-    for layer in graph.quantisable:
-        assert layer.weight is not None
-        known = given.get(layer.name)
-        scales[layer.name] = weight_scale(layer.weight, scheme[layer.name].weight) if known is None else known
-    return scales
+    layers = []
+    for layer in graph.layers:
+        refined = calibration.refined.get(layer.name)
+        if layer.weight is not None and layer.quantisable:
+            bits = scheme[layer.name]
+            if layer.name in given:
+                scales[layer.name] = given[layer.name]
+            elif refined is None:
+                scales[layer.name] = weight_scale(layer.weight, bits.weight)
+            else:
+                pair = (bits.weight, bits.activation)
+                scales[layer.name] = refined.scales[pair]
+                weight = _within(layer.weight, refined.integers[bits.weight], refined.scales[pair], bits.weight)
+                shift = refined.shifts[pair]
+                layer = replace(layer, weight=weight, bias=shift if layer.bias is None else layer.bias + shift)
+        layers.append(layer)
+    return replace(graph, layers=tuple(layers)), scales
+
+
+def _within(
+    weight: NDArray[np.float32], integers: NDArray[np.int8], scale: NDArray[np.float32], bits: int
+) -> NDArray[np.float32]:
+    """*weight*, moved to where it is rounded to *integers*."""
+    form = Format(bits, True)
+    column = scale.reshape(-1, *[1] * (weight.ndim - 1))
+    if form.binary:
+        signed = np.where(integers > 0, np.maximum(weight, _EDGE * column), np.minimum(weight, -_EDGE * column))
+        return np.asarray(signed, np.float32)
+    low = np.where(integers == form.qmin, -np.inf, integers - 0.5 + _EDGE) * column
+    high = np.where(integers == form.qmax, np.inf, integers + 0.5 - _EDGE) * column
+    moved: NDArray[np.float32] = np.clip(weight, low, high).astype(np.float32)
+    return moved
 
 
 def _fit(net: FakeQuantNet, dataset: Dataset, steps: int, seed: int, recipe: Recipe, progress: Progress | None) -> None:
     plain = [*net.weights.values(), *net.biases.values()]
     scales = [*net.log_weight_scales.values(), *net.log_scales.values()]
-    optimiser = torch.optim.Adam([{"params": plain, "share": 1.0}, {"params": scales, "share": _SCALE_LR / LR}])
-    stream = batches(dataset.train, recipe.batch_size, _SHIFT, np.random.default_rng(seed))
+    optimiser = torch.optim.Adam([{"params": plain, "share": 1.0}, {"params": scales, "share": _SCALES_SHARE}])
+    stream = batches(dataset.train, recipe.batch_size, recipe.shift, np.random.default_rng(seed), recipe.flip)
     total, since = 0.0, 0
     for step in range(steps):
         x, y = next(stream)

@@ -6,7 +6,6 @@ can share layers.
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +27,8 @@ from mico.quant.scheme import BITS
 __all__ = ["refine"]
 
 _ROWS = 1 << 13  # positions looked at per layer
-_VALUES = 1 << 24  # of all groups and inputs together, for the rows of one layer
+_VALUES = 1 << 21  # of all groups and inputs together, for the rows of one layer
+_ROWS_PER_INPUT = 8  # at least, whatever they hold
 _SPREAD_ROWS = 1 << 11
 _BATCH = 32
 _GAIN = 4.0  # a spread is corrected by at most this
@@ -80,15 +80,18 @@ def _rows(layer: Layer, x: NDArray[np.float32], rng: np.random.Generator) -> Arr
     assert layer.weight is not None
     groups, width = layer.number("groups"), int(np.prod(layer.weight.shape[1:]))
     positions = int(np.prod(layer.out_shape[1:]))
-    rows = max(1, min(_ROWS, _VALUES // (groups * width)))
+    rows = min(_ROWS, max(_VALUES // (groups * width), _ROWS_PER_INPUT * width))
     each = min(positions, -(-rows // len(x)))
-    (top, left), parts = layer.pair("padding"), []
+    (top, left), (down, right) = layer.pair("padding"), layer.pair("stride")
+    picked = np.argsort(rng.random((len(x), positions)), axis=1)[:, :each]
+    parts = []
     for start in range(0, len(x), _BATCH):
-        padded = functional.pad(torch.from_numpy(x[start : start + _BATCH]), (left, left, top, top), value=math.nan)
-        columns = functional.unfold(padded, layer.weight.shape[2:], stride=layer.pair("stride")).numpy()
-        picked = np.argsort(rng.random((len(columns), positions)), axis=1)[:, None, :each]
-        part = np.take_along_axis(columns, picked, 2).reshape(len(columns), groups, width, each)
-        parts.append(part.transpose(1, 0, 3, 2).reshape(groups, -1, width))
+        edges = ((0, 0), (0, 0), (top, top), (left, left))
+        padded = np.pad(x[start : start + _BATCH], edges, constant_values=np.nan)
+        windows = np.lib.stride_tricks.sliding_window_view(padded, layer.weight.shape[2:], axis=(2, 3))
+        row, column = np.divmod(picked[start : start + _BATCH], layer.out_shape[2])
+        part = windows[np.arange(len(padded))[:, None], :, row * down, column * right]  # (images, each, C, KH, KW)
+        parts.append(part.reshape(-1, groups, width).transpose(1, 0, 2))
     return np.concatenate(parts, axis=1).astype(np.float64)
 
 
