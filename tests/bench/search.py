@@ -1,8 +1,8 @@
 """Searchers against an exhaustive truth: ``python -m tests.bench.search``.
 
 Writes ``build/bench/search.json``; README.md in this folder has its keys. Exits with 1 where a bar fails. Options:
-``--seeds N``, ``--searchers A,B``, ``--tables A,B``, ``--processes N``; ``--no-tables`` takes tables as they are. Runs are
-kept under ``build/bench/search`` and read again for as long as code, table and settings are the same. ``--qat`` is
+``--seeds N``, ``--searchers A,B``, ``--tables A,B``, ``--processes N``; ``--no-tables`` takes tables as they are. Runs
+are kept under ``build/bench/search`` and read again for as long as code, table and settings are the same. ``--qat`` is
 another comparison: search_qat.py.
 """
 

@@ -62,7 +62,8 @@ def run(folder: Path, budget: int = 8, **options: Any) -> Any:
 def essence(result: Any) -> Any:
     """What must not depend on how often a campaign was stopped."""
     data = result.to_json() if not isinstance(result, dict) else result
-    return {name: data[name] for name in ("int8", "evaluations", "latency_model", "best", "verify", "constraint")}
+    names = ("int8", "evaluations", "latency_model", "best", "verify", "constraint", "ledger")
+    return {name: data[name] for name in names}
 
 
 def test_result_is_complete_feasible_and_verified(tmp_path: Path) -> None:
@@ -271,7 +272,7 @@ def test_kill_nine_at_any_moment_loses_and_repeats_nothing(tmp_path: Path) -> No
         assert process.returncode == -signal.SIGKILL, error
     assert kills >= 3
     check_nothing_lost_or_repeated(folder, acknowledged)
-    assert essence(lines[-1]["result"]) == essence(run_in(tmp_path / "whole", 8, searcher="mico"))
+    assert essence(lines[-1]["result"]) == essence(run_in(tmp_path / "whole", 8, searcher="sieve"))
 
 
 def test_sigint_ends_the_process_and_keeps_the_state(tmp_path: Path) -> None:
