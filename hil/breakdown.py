@@ -70,6 +70,8 @@ def flame(
 ) -> Table:
     """A row a layer: name, cycles, a bar as long as its share, cut into what core (above) and unit (below) did.
 
+    A target without counters, of which no layer has a breakdown, gets plain bars and no columns for them.
+
     Parameters
     ----------
     layers
@@ -81,10 +83,12 @@ def flame(
     """
     rows = list(layers)
     whole, longest = sum(cycles for _, cycles, _ in rows), max((cycles for _, cycles, _ in rows), default=1)
-    names = ("layer", "cycles", "share", "core / unit", "scalar", "bus", "core waits", "unit busy", "unit waits")
-    table = Table(title=title, caption=_legend())
+    counted = any(parts is not None for _, _, parts in rows)
+    names = ["layer", "cycles", "share", "core / unit" if counted else ""]
+    names += ["scalar", "bus", "core waits", "unit busy", "unit waits"] if counted else []
+    table = Table(title=title, caption=_legend() if counted else None)
     for name in names:
-        table.add_column(name, justify="left" if name in ("layer", "core / unit") else "right", no_wrap=True)
+        table.add_column(name, justify="left" if name in ("layer", "core / unit", "") else "right", no_wrap=True)
     for name, cycles, parts in rows:
         length = width * cycles / max(longest, 1)
         cells = [name, f"{cycles:,}", f"{cycles / max(whole, 1):.0%}" if total else ""]

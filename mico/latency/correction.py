@@ -93,7 +93,7 @@ class PairProcess:
 
     def posterior(self, known: Cells, errors: NDArray[np.float64], at: Cells) -> Belief:
         """What is believed of cells *at*, after cells *known* turned out to be *errors* ``(n,)`` off."""
-        prior = (1 + _ACROSS) * float(self.variances.sum())
+        prior = (1.0 if at.work is None else 1 + _ACROSS) * float(self.variances.sum())
         if len(known) == 0:
             return Belief(np.zeros(len(at)), np.full(len(at), np.sqrt(prior)))
         among = self._between(known, known) + self.noise * np.eye(len(known))

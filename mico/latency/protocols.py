@@ -72,7 +72,11 @@ class Errors:
         self.network += [network] * len(measured)
 
     def summary(self) -> dict[str, Any]:
-        """Errors in percent, of all and by network; R2; how many of 100 intervals held."""
+        """Errors in percent, of all and by network; R2; how many of 100 intervals held.
+
+        ``coverage_90`` is the mean over the networks, each of which counts the same: a new network is what intervals
+        are for, and what they are calibrated for. ``coverage_90_pooled`` counts every layer the same.
+        """
         measured, predicted = np.array(self.measured), np.array(self.predicted)
         off, names = 100 * np.abs(predicted / measured - 1), np.array(self.network)
         result: dict[str, Any] = {
@@ -88,10 +92,10 @@ class Errors:
         }
         if self.inside:
             inside = np.array(self.inside)
-            result["coverage_90"] = round(100 * float(inside.mean()), 2)
-            result["coverage_by_network"] = {
-                name: round(100 * float(inside[names == name].mean()), 1) for name in dict.fromkeys(self.network)
-            }
+            by_network = {name: 100 * float(inside[names == name].mean()) for name in dict.fromkeys(self.network)}
+            result["coverage_90"] = round(float(np.mean(list(by_network.values()))), 2)
+            result["coverage_90_pooled"] = round(100 * float(inside.mean()), 2)
+            result["coverage_by_network"] = {name: round(share, 1) for name, share in by_network.items()}
         return result
 
 

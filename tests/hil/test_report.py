@@ -93,6 +93,14 @@ def test_layers_of_the_chosen_scheme_are_shown_with_what_they_spend() -> None:
     assert all(number in text for number in ("400,000", "100,000", "80%", "380,000", "390,000", "20,010", "500,000"))
 
 
+def test_a_target_without_counters_has_no_columns_for_them() -> None:
+    base = result()
+    best = {**base.best, "layers": [["conv", 400_000], ["glue", 100_000]], "counts": []}
+    text = shown(layers(replace(base, best=best)))
+    assert all(word in text for word in ("layer", "cycles", "share", "400,000", "80%", "500,000"))
+    assert not any(word in text for word in ("scalar", "bus", "waits", "unit busy"))
+
+
 def test_result_json_has_the_fields_that_were_promised() -> None:
     data = result().to_json()
     assert {"model", "dataset", "seeds", "versions", "fp32_accuracy", "int8", "evaluations", "latency_model"} <= set(

@@ -11,9 +11,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from mico.errors import UsageError
 from mico.latency.blend import Blend
 from mico.latency.linear import Bops, Cbops
+from mico.latency.mechanistic import Mechanistic
 
 
-@parametrize_with_checks([Cbops(), Bops(), Blend(n_estimators=10)])  # type: ignore[untyped-decorator]
+@parametrize_with_checks([Cbops(), Bops(), Blend(10), Blend(10, base="log"), Mechanistic(10), Mechanistic(0)])  # type: ignore[untyped-decorator]
 def test_estimator_follows_the_rules(estimator: Any, check: Any) -> None:
     check(estimator)
 
@@ -49,6 +50,24 @@ def test_blend_is_closer_than_linear_where_the_target_is_not_linear() -> None:
         for m in (Cbops(), Blend(n_estimators=50, random_state=3))
     ]
     assert error[1] < error[0] / 3
+
+
+def test_prices_are_those_of_the_work_even_where_some_samples_are_far_off() -> None:
+    rng = np.random.default_rng(4)
+    x = np.column_stack([np.ones(200), 10 ** rng.uniform(1, 6, (200, 2)), np.zeros(200)])
+    y = x @ np.array([370.0, 1.0, 16.0, 0.0])
+    y[:20] *= 1.5
+    model = Mechanistic(0).fit(x, y)
+    np.testing.assert_allclose(model.coef_, [370, 1, 16, 0], rtol=2e-3)
+
+
+def test_the_forest_corrects_what_the_counts_leave_out() -> None:
+    rng = np.random.default_rng(5)
+    x = np.column_stack([np.ones(400), 10 ** rng.uniform(2, 5, (400, 2))])
+    y = x @ np.array([100.0, 1.0, 1.0]) * np.where(x[:, 1] > x[:, 2], 1.2, 1.0)
+    train, test = slice(0, 300), slice(300, 400)
+    plain, forest = (Mechanistic(n, shrink=1.0).fit(x[train], y[train]).predict(x[test]) for n in (0, 50))
+    assert np.mean(np.abs(forest / y[test] - 1)) < 0.5 * np.mean(np.abs(plain / y[test] - 1))
 
 
 def test_blend_refuses_cycles_that_are_not_positive() -> None:
