@@ -113,23 +113,19 @@ def _answer(report: Report, name: str, rows: list[dict[str, Any]]) -> None:
         return
     ranks = [row["spearman_near"] for row in rows if row["spearman_near"] is not None]
     away = [row for row in rows if row["slack"] > 0.05]
-    said = [
-        f"{width:g}: {sum(_lost(row, width) > _POINT for row in rows)} of {len(rows)}, at most"
-        f" {100 * max(_lost(row, width) for row in rows):.2f} points"
-        for width in BANDS
-    ]
+    said = []
+    for width in BANDS:
+        lost = [row["lost_in_band"][f"{width:g}"] for row in rows]
+        found = [value for value in lost if value is not None]
+        empty = f", and {len(lost) - len(found)} hold no scheme" if len(found) < len(lost) else ""
+        most = f", at most {100 * max(found):.2f} points" if found else ""
+        said.append(f"{width:g}: {sum(value > _POINT for value in found)} of {len(found)}{most}{empty}")
     report.text(
         f"**Limit on {name}**: were accuracy monotone in cost, their rank correlation just under the limit would be 1;"
         f" it is {min(ranks, default=0.0):.2f} to {max(ranks, default=0.0):.2f}, and under {len(away)} of {len(rows)}"
         " limits the best scheme leaves more than 5 % unused. Limits at which searching only a band loses more than 0.1"
         f" points, by width of the band: {'; '.join(said)}."
     )
-
-
-def _lost(row: dict[str, Any], width: float) -> float:
-    """What searching the band loses; everything where it holds no scheme."""
-    lost = row["lost_in_band"][f"{width:g}"]
-    return float(row["best"]) if lost is None else float(lost)
 
 
 def _plots(report: Report, table: TruthTable, costs: dict[str, Floats]) -> None:
