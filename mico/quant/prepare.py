@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from mico.graph import Graph
 from mico.quant.calibrate import Calibration, calibrate
+from mico.quant.equalise import equalise
 from mico.quant.refine import refine
 
 __all__ = ["Prepared", "prepare"]
@@ -28,9 +29,10 @@ def prepare(
     input_signed: bool = False,
     seed: int = 0,
 ) -> Prepared:
-    """Scales of all tensors, and weights refined on *images*.
+    """Equalise, find the scales of all tensors, and refine the weights, all on *images*.
 
     Parameters, errors: as :func:`mico.quant.calibrate.calibrate`.
     """
+    graph = equalise(graph, images, input_scale=input_scale, input_signed=input_signed, seed=seed)
     calibration = calibrate(graph, images, input_scale=input_scale, input_signed=input_signed, seed=seed)
     return Prepared(graph, refine(graph, calibration, images, seed))
