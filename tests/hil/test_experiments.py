@@ -14,7 +14,7 @@ from tests.hil.command import mico
 
 __all__ = ["mico"]
 
-FAST = ("tightness", "squeezenet-ptq")
+FAST = ("tightness",)
 
 
 def cases() -> list[Any]:

@@ -112,7 +112,8 @@ def test_result_is_that_of_a_local_run_whichever_worker_did_what(tmp_path: Path,
     assert len(log) == len(set(log)) == spread.counts["measured"]
 
 
-@pytest.mark.parametrize("searcher", ["random", pytest.param("sieve", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("searcher", ["random", "sieve"])
 def test_batches_are_the_same_here_and_on_workers_and_after_an_interruption(
     tmp_path: Path, site: Any, searcher: str
 ) -> None:
@@ -180,6 +181,7 @@ def test_nobody_with_what_is_needed_is_an_error_in_bounded_time(site: Any) -> No
         assert ClusterError("").exit_code == 3
 
 
+@pytest.mark.slow
 def test_worker_with_other_software_is_left_alone(tmp_path: Path, site: Any) -> None:
     other = "import hil.scheduler_tasks as t\nt.software = lambda: {'code': 'other', 'torch': '0', 'numpy': '0'}"
     address = site.worker("--offers", "bitfusion", preface=other, MICO_CACHE=str(tmp_path / "other"))
