@@ -349,3 +349,25 @@ def test_campaign_on_the_soc_is_killed_and_ends_verified(tmp_path: Path) -> None
     result = lines[-1]["result"]
     assert result["verify"] == {"inputs": 10, "mismatches": 0}
     check_nothing_lost_or_repeated(tmp_path, acknowledged)
+
+
+def test_a_program_that_is_too_large_is_not_the_winner(tmp_path: Path) -> None:
+    """Flash is limited to the least that a search without that limit measured: what wins takes no more."""
+    free = run(tmp_path / "free", 6, searcher="sieve", fraction=1.2, weight_bits=(8, 4), activation_bits=(8, 4))
+    assert free.ledger["evaluations"] == 6
+    assert free.ledger["cost"] == pytest.approx(6 + free.ledger["forward_samples"] / free.ledger["images"], abs=1e-3)
+    assert free.ledger["forward_samples"] > 0
+    store = Store(tmp_path / "free" / "store.sqlite")
+    sizes = [e.flash_bytes for e in store.evaluations(1) if e.flash_bytes is not None]
+    most = int(0.9 * max(sizes))
+    tight = run(
+        tmp_path / "tight",
+        6,
+        searcher="sieve",
+        fraction=1.2,
+        weight_bits=(8, 4),
+        activation_bits=(8, 4),
+        max_flash=most,
+    )
+    assert tight.best["flash_bytes"] <= most < max(sizes)
+    assert tight.constraint["flash_bytes"] == most
