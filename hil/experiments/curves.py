@@ -90,15 +90,15 @@ def _tell(report: Report, model: str, curves: dict[str, Any], names: tuple[str, 
     for one, fraction in zip(parts, FRACTIONS, strict=True):
         for colour, name in zip(COLOURS, names, strict=False):
             mid = [100 * median([run[i] for run in curves[f"{fraction:g} {name}"]]) for i in range(len(grid))]
-            shown = [(at, max(value, 5e-3)) for at, value in zip(grid, mid, strict=True) if value < 99]
-            if shown:
-                one.plot(
-                    *zip(*shown, strict=True), "o-", ms=3, color=colour, label=name, lw=2.2 if name == "sieve" else 1.1
-                )
+            shown = [max(value, 5e-3) if value < 99 else np.nan for value in mid]
+            width = 2.2 if name == "sieve" else 1.1
+            one.plot(grid, shown, "o-", ms=3, color=colour, label=name, lw=width)
         one.set_yscale("log")
         one.set_title(f"{fraction:g} of 8-bit BOPs", fontsize=10)
     parts[-1].legend(fontsize=8, frameon=False)
-    report.figure(figure, f"{model}-curves", f"{model}: 0.005 points stands for the optimum itself")
+    report.figure(
+        figure, f"{model}-curves", f"{model}: from the first feasible scheme on; 0.005 points stands for the optimum"
+    )
     report.text(f"## {model}: median regret in points after that many evaluations")
     told = [at for at in (4, 8, 16, 24, 32) if at <= budget]
     rows = []

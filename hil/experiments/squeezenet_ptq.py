@@ -128,7 +128,7 @@ def _tell(
         spread = np.sqrt(full["test"] * (1 - full["test"]) / tests)
         report.data["gain"] = gain
         report.table(
-            ["gain over random candidates, test split", "ours", "paper"],
+            ["gain over random candidates, test split", "here", "paper"],
             [
                 ["candidates near the constraint", f"{100 * gain[names[1]]:+.2f} %", f"{100 * PAPER_GAIN:+.2f} %"],
                 ["our searcher", f"{100 * gain[names[2]]:+.2f} %", "-"],

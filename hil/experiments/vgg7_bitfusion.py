@@ -198,7 +198,7 @@ def _tell(
         " on validation:"
     )
     report.table(
-        ["guide", "ours, of 8 bit", "paper"],
+        ["guide", "here, of 8 bit", "paper"],
         [[name, "-" if best[name] is None else f"{best[name]:.3f}", PAPER.get(name, "-")] for name in names],
     )
     off = {name: _off([row for row in rows if row["guide"] == name]) for name in names}
