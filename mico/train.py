@@ -28,6 +28,7 @@ from mico import models
 from mico.cache import default_cache, write_whole
 from mico.checkpoint import Checkpoint
 from mico.data import Dataset, Split
+from mico.device import device_of, on_device
 from mico.errors import MeasurementError, UsageError
 from mico.models.recipe import Recipe
 
@@ -115,6 +116,7 @@ def train(
     seed: int,
     progress: Progress | None = None,
     checkpoint: Checkpoint | None = None,
+    device: str | None = None,
 ) -> TrainResult:
     """Train *model* in place, on one thread: so a seed gives the same weights however many cores there are.
 
@@ -126,6 +128,8 @@ def train(
         Of the order of images and of the augmentation; the weights are those that the model comes with.
     checkpoint
         Kept while training. Where it holds the state of this training, it goes on there, to the same weights.
+    device
+        As :func:`mico.device.device_of`: on a GPU, a seed does not decide the last digits. The result is on the CPU.
 
     Raises
     ------
@@ -134,7 +138,7 @@ def train(
     MeasurementError
         The loss became infinite or not a number.
     """
-    with one_thread():
+    with one_thread(), on_device(model, device_of(device)):
         return _train(model, dataset, recipe, seed, progress, checkpoint or Checkpoint(None))
 
 
@@ -252,6 +256,7 @@ def _key(source: models.ModelFile, model: nn.Module, dataset: Dataset, recipe: R
         *(inspect.getsource(item) for item in (Recipe, batches, _train)),
     ]
     parts = [*code, recipe.to_json(), dataset.digest, seed, torch.__version__]
+    parts += [device.type] if (device := device_of()).type != "cpu" else []
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

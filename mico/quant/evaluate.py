@@ -16,6 +16,7 @@ import torch
 
 from mico.cache import default_cache, write_whole
 from mico.data import Dataset
+from mico.device import device_of
 from mico.errors import MicoError, UsageError
 from mico.graph import Graph
 from mico.models.recipe import Recipe
@@ -142,7 +143,7 @@ class Evaluator:
         """Hex SHA-256 of all that can change a training's result."""
         code = [inspect.getsource(item) for item in (fake, lower, qat, batches, Recipe)]
         parts = [_digest(self.graph), self.calibration.digest(), self.dataset.digest, scheme.digest()]
-        numbers = [steps, self.seed, self.recipe.batch_size, self.recipe.flip]
+        numbers = [steps, self.seed, self.recipe.batch_size, self.recipe.flip, device_of().type]
         return hashlib.sha256(json.dumps([code, parts, numbers, torch.__version__]).encode()).hexdigest()
 
 

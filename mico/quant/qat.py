@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from mico.data import Dataset
+from mico.device import device_of, on_device
 from mico.errors import MeasurementError, UsageError
 from mico.graph import Graph, Layer
 from mico.models.recipe import Recipe
@@ -84,6 +85,7 @@ def finetune(
     flip: bool = False,
     weight_scales: Mapping[str, NDArray[np.floating[Any]]] | None = None,
     progress: Progress | None = None,
+    device: str | None = None,
 ) -> QatResult:
     """Train *graph* at the bits of *scheme* on the training split; on one thread, so that a seed decides the result.
 
@@ -101,6 +103,8 @@ def finetune(
         Augmentation, as in :class:`mico.models.recipe.Recipe`.
     weight_scales
         Starting scales ``(OC,)`` by layer; layers that it leaves out start from those of least squared error.
+    device
+        As :func:`mico.device.device_of`.
 
     Raises
     ------
@@ -125,7 +129,7 @@ def finetune(
     start = lower(graph, scheme, calibration, starting_scales)
     net = FakeQuantNet(graph, start, starting_scales)
     recipe = Recipe(epochs=0, batch_size=batch_size, lr=lr, warmup=_WARMUP, shift=shift, flip=flip)
-    with one_thread():
+    with one_thread(), on_device(net, device_of(device)):
         _fit(net, dataset, steps, seed, recipe, progress)
     scales = net.scales()
     for name, scale in scales.items():

@@ -87,7 +87,7 @@ def test_integers_come_much_closer_where_channels_are_uneven() -> None:
     assert prepare(graph, IMAGES).graph.digest() == better.digest()
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_it_is_never_worse_on_the_calibration_images(seed: int) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
