@@ -18,6 +18,7 @@ import numpy as np
 from torch import nn
 
 from hil.evaluation import Job, Quantiser, Workbench, ask_several, context, identity
+from hil.latency_models import network_latency
 from hil.result import Result, evaluation_row, scores, versions
 from hil.scheduler import Cluster
 from hil.scheduler_target import RemoteQuantiser, RemoteTarget
@@ -142,7 +143,7 @@ class Campaign:
             )
         limit = int(s.fraction * baseline.cycles)
         self.observer.limit(baseline.cycles, limit)
-        latency = NetworkLatency(self.graph, seed=s.seed)
+        latency = network_latency(self.graph, provenance, seed=s.seed)
         self._memory = Memory(self.graph)
         searcher = open_searcher(s, self.graph, latency, self._memory, limit, self.probe)
         done = [self._take(baseline, searcher, latency, replayed)]

@@ -14,16 +14,19 @@ from typing import Any
 
 from hil.latency_corpus import Untrained, measure_corpus, target_facts
 from hil.store import Store
-from hil.targets.base import Target
-from mico.errors import UsageError
+from hil.targets.base import Provenance, Target
+from mico.errors import CompileError, UsageError
+from mico.graph import Graph
 from mico.latency.corpus import Corpus
 from mico.latency.engines import engine_for
 from mico.latency.model import LayerModel
+from mico.latency.network import NetworkLatency
+from mico.latency.samples import cached_table
 from mico.latency.storage import load_model, save_model
 from mico.quant.lower import lower
 from mico.quant.scheme import Scheme
 
-__all__ = ["CORPORA", "FOLDER", "corpus_of", "facts_of", "fitted", "model_path"]
+__all__ = ["CORPORA", "FOLDER", "corpus_of", "facts_of", "fitted", "model_path", "network_latency"]
 
 _ROOT = Path(__file__).resolve().parents[1]
 CORPORA = _ROOT / "mico" / "latency" / "data"
@@ -35,6 +38,20 @@ def facts_of(target: Target) -> dict[str, Any]:
     network = Untrained.of("lenet5")
     program = target.build(lower(network.graph, Scheme.uniform(network.graph.layer_names, 8), network.calibration))
     return target_facts(target, program)
+
+
+def network_latency(graph: Graph, provenance: Provenance, *, seed: int = 0) -> NetworkLatency:
+    """What predicts cycles of *graph* on a target of *provenance*, from the runs that it observes.
+
+    By what the target's engine does where the project knows that and can map every layer at every bits; else by
+    features that hold for any target. No files play a part: the same runs give the same predictions.
+    """
+    try:
+        engine = engine_for(provenance.kind, provenance.parameters)
+        cached_table(engine, graph)
+    except (UsageError, CompileError):
+        return NetworkLatency(graph, seed=seed)
+    return NetworkLatency(graph, seed=seed, engine=engine)
 
 
 def corpus_of(

@@ -19,16 +19,18 @@ __all__ = ["COLUMNS", "stream_counts"]
 COLUMNS = (
     *("run_layer", "run_linear", "run_gather", "run_stream", "run_write", "runs", "run_crossings", "run_shared"),
     *("run_groups", "run_lanes", "map_layer", "map_gather", "map_cycles", "map_pieces", "map_concat"),
-    *("pool_layer", "pool_gather", "pool_pieces", "pool_words", "core_layer", "core_terms", "core_elements"),
+    *("pool_layer", "pool_gather", "pool_pieces", "pool_words", "core_steps", "core_words"),
 )
 """Convolutions and linear layers: 1; 1 of a linear layer; cycles of all GATHERs; of the rows of all RUNs; words of
 results; RUNs; RUNs whose pixels lie in two lines; read-modify-writes of shared bytes; in several groups, cycles in
-which the engine waits for the core, and RUNs whose windows are gathered one by one. Adds,
-concatenations, averages and requantisations: 1; cycles of GATHERs and of MAPs; MAPs; those of a concatenation.
-Max-pools: 1; cycles of GATHERs; POOLs; their words. What the engine leaves to the core: 1; products, or positions of
-windows; elements written."""
+which the engine waits for the core, and RUNs whose windows are gathered one by one. Adds, concatenations, averages and
+requantisations: 1; cycles of GATHERs and of MAPs; MAPs; those of a concatenation. Max-pools: 1; cycles of GATHERs;
+POOLs; their words. What the engine leaves to the core: steps of dot products, and words of their weights."""
 
 _CORE_CYCLES = 90  # of the core for a RUN of several groups, beyond what every RUN costs; measured on MobileNetV2
+_AVERAGE_STEPS, _OTHER_STEPS = 30.0, 3.0
+"""Steps of a dot product that an element of a window takes the core: 162 and 15 cycles of a global average of 16x16x64
+and a maximum of 16x96x192, where a step of a linear layer of 10,000 inputs takes 5.8 (``mico profile``)."""
 _HEADER = 3  # words in front of a row: bias, multiplier, shift
 
 
@@ -52,18 +54,17 @@ def stream_counts(op: IntegerOp, inputs: list[TensorLayout], out: TensorLayout) 
             counts["run_linear"] = float(op.kind is OpKind.LINEAR)
             _weighted(counts, shape, inputs[0].format.bits, out.format.bits)
         else:
-            _scalar(counts, op.weight.size // len(op.weight), out)
+            bits = 0 if op.weight_format is None else op.weight_format.bits
+            terms = out.elements * (op.weight.size // len(op.weight))
+            counts["core_steps"] = terms * max(bits, inputs[0].format.bits) / 32
+            counts["core_words"] = terms * bits / 32
     elif isinstance(plan_weightless(op, inputs, out), str):
-        _scalar(counts, int(np.prod(op.pair("kernel"))) if "kernel" in op.attrs else len(inputs), out)
+        average = op.kind in (OpKind.AVG_POOL, OpKind.GLOBAL_AVG_POOL)
+        window = inputs[0].shape[1:] if op.kind is OpKind.GLOBAL_AVG_POOL else op.attrs.get("kernel", (1, len(inputs)))
+        counts["core_steps"] = out.elements * int(np.prod(window)) * (_AVERAGE_STEPS if average else _OTHER_STEPS)
     else:
         _weightless(counts, op, inputs, out)
     return np.array(list(counts.values()))
-
-
-def _scalar(counts: dict[str, float], terms: int, out: TensorLayout) -> None:
-    counts["core_layer"] = 1.0
-    counts["core_elements"] = out.elements
-    counts["core_terms"] = out.elements * terms
 
 
 def _weighted(counts: dict[str, float], shape: StreamShape, bits: int, out_bits: int) -> None:
