@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 
 __all__ = ["Belief", "Cells", "PairProcess"]
@@ -15,6 +16,7 @@ __all__ = ["Belief", "Cells", "PairProcess"]
 _LENGTH = 1.5  # of the kernels, in powers of two of the bits
 _FLOOR = 1e-8  # of variances: relative errors of 0.01 %
 _MOST_LAYERS = 120
+_CHUNK = 512  # cells at a time, for the sake of memory
 _ACROSS = (
     0.5  # variance that layers of different shapes share where an engine does alike for both, of that within a shape
 )
@@ -43,7 +45,7 @@ class Cells:
     def __len__(self) -> int:
         return len(self.shape)
 
-    def __getitem__(self, keep: NDArray[Any]) -> Cells:
+    def __getitem__(self, keep: NDArray[Any] | slice) -> Cells:
         return Cells(self.shape[keep], self.bits[keep], None if self.work is None else self.work[keep])
 
 
@@ -96,16 +98,29 @@ class PairProcess:
         prior = (1.0 if at.work is None else 1 + _ACROSS) * float(self.variances.sum())
         if len(known) == 0:
             return Belief(np.zeros(len(at)), np.full(len(at), np.sqrt(prior)))
+        if at.work is None:  # shapes say nothing of each other
+            mean, sd = np.zeros(len(at)), np.full(len(at), np.sqrt(prior))
+            for shape in np.unique(known.shape):
+                own, there = known.shape == shape, np.flatnonzero(at.shape == shape)
+                mean[there], sd[there] = self._solved(known[own], errors[own], at[there], prior)
+            return Belief(mean, sd)
+        return self._solved(known, errors, at, prior)
+
+    def _solved(self, known: Cells, errors: NDArray[np.float64], at: Cells, prior: float) -> Belief:
         among = self._between(known, known) + self.noise * np.eye(len(known))
-        cross = self._between(at, known)
-        solved = np.linalg.solve(among, np.column_stack([cross.T, errors]))
-        variance = np.maximum(prior - (solved[:, :-1].T * cross).sum(axis=1), self.noise)
-        factor = np.ones(len(at))
+        factor = cho_factor(among)
+        weights = cho_solve(factor, errors)
+        mean, variance, scale = np.empty(len(at)), np.empty(len(at)), np.ones(len(at))
+        for start in range(0, len(at), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            cross = self._between(at[part], known)
+            mean[part] = cross @ weights
+            variance[part] = np.maximum(prior - (cho_solve(factor, cross.T).T * cross).sum(axis=1), self.noise)
         for shape in np.unique(known.shape):
             own = known.shape == shape
             surprise = float(errors[own] @ np.linalg.solve(among[np.ix_(own, own)], errors[own]))
-            factor[at.shape == shape] = (_FREEDOM + surprise) / (_FREEDOM + own.sum())
-        return Belief(cross @ solved[:, -1], np.sqrt(factor * variance))
+            scale[at.shape == shape] = (_FREEDOM + surprise) / (_FREEDOM + own.sum())
+        return Belief(mean, np.sqrt(scale * variance))
 
     def _between(self, a: Cells, b: Cells) -> NDArray[np.float64]:
         """Covariance ``(n, m)``: within a shape, and across shapes where an engine does alike for both."""
