@@ -29,6 +29,7 @@ from hil.targets.base import Program, Target
 from hil.targets.soc_sim import SocSim
 from mico import models
 from mico.data import Dataset
+from mico.data.dataset import spread
 from mico.errors import MeasurementError, UsageError
 from mico.graph import Graph
 from mico.latency.network import NetworkLatency
@@ -266,7 +267,7 @@ class Campaign:
                 where=str(choice.measurement)[:12],
                 cure="its training was repeated and came out differently: use another seed, or one thread",
             )
-        x = self.dataset.test.images[: s.verify_inputs]
+        x = self.dataset.test.images[spread(len(self.dataset.test), s.verify_inputs)]
         mismatches = bench.compare(program, winner, x)
         base = self.quantiser.quantise(Scheme.from_json(baseline.scheme)).model
         self._save_state("running")

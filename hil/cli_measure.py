@@ -122,12 +122,15 @@ def run(
     import numpy as np
 
     from hil.workload import parse_schemes
+    from mico.data.dataset import spread
 
     if inputs < 1:
         raise UsageError(f"{inputs} inputs", where="--inputs", cure="at least 1")
     choice = parse_schemes(bits, scheme)
     workload = _workload(model, dataset, seed, weights)
-    x, labels = workload.dataset.test.images[:inputs], workload.dataset.test.labels[:inputs]
+    test = workload.dataset.test
+    chosen = spread(len(test), inputs)
+    x, labels = test.images[chosen], test.labels[chosen]
     wrong = 0
     with _bench(name, lab, store, f"mico run {model}", wait) as bench:
         for title, scheme_of in choice:

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from hil.workload import load_workload
 from mico.cache import write_whole
 from mico.data import Dataset
+from mico.data.dataset import spread
 from mico.errors import UsageError
 from mico.graph import Graph
 from mico.quant.calibrate import Calibration
@@ -41,7 +42,7 @@ __all__ = ["LARGEST", "TruthJob", "build_table", "identity_digest", "job_of"]
 LARGEST = 300_000
 """No table has more schemes than this."""
 
-_VERSION = 1  # of what is computed from the integers
+_VERSION = 2  # of what is computed from the integers
 _GROUPS = 24  # at least, where the space has so many: what a kill costs
 _WITNESSES = 24  # random schemes whose integers the digest holds, besides those of equal bits
 
@@ -183,7 +184,8 @@ def _computed(
     job: TruthJob, folder: Path, groups: list[NDArray[np.int64]], missing: list[int], processes: int
 ) -> Iterator[None]:
     data = job.dataset
-    images, labels = data.val.images[: job.images], data.val.labels[: job.images]
+    chosen = spread(len(data.val), job.images)
+    images, labels = data.val.images[chosen], data.val.labels[chosen]
     evaluator = PrefixEvaluator(job.graph, job.calibration)
     fixed = (evaluator, np.array(images), np.array(labels), np.array(data.calibration))
     tasks = [(folder / f"{i}.npz", _vectors(job.space, groups[i])) for i in missing]
@@ -217,7 +219,8 @@ def _compute(path: Path, vectors: NDArray[np.int64]) -> None:
     started = time.process_time()
     correct = np.packbits(evaluator.answers(vectors, images, labels), axis=1)
     each = evaluator.divergence(vectors, calibration)
-    divergence = np.stack([each[:, :DIVERGENCE_IMAGES].mean(axis=1), each.mean(axis=1)], axis=1).astype(np.float32)
+    some = each[:, spread(len(calibration), DIVERGENCE_IMAGES)]
+    divergence = np.stack([some.mean(axis=1), each.mean(axis=1)], axis=1).astype(np.float32)
     seconds = np.array(time.process_time() - started)
 
     def write(scratch: Path) -> None:
@@ -238,7 +241,8 @@ def _part(path: Path, size: int) -> dict[str, NDArray[Any]] | None:
 
 def _assembled(job: TruthJob, folder: Path, groups: list[NDArray[np.int64]], digest: str) -> TruthTable:
     data, graph, space = job.dataset, job.graph, job.space
-    images, labels = data.val.images[: job.images], data.val.labels[: job.images]
+    chosen = spread(len(data.val), job.images)
+    images, labels = data.val.images[chosen], data.val.labels[chosen]
     correct = np.empty((space.size, -(-len(images) // 8)), dtype=np.uint8)
     divergence = np.empty((space.size, 2), dtype=np.float32)
     seconds = 0.0

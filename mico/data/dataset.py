@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mico.errors import UsageError
 
-__all__ = ["SPLITS", "Dataset", "Split", "carve"]
+__all__ = ["SPLITS", "Dataset", "Split", "carve", "spread"]
 
 SPLITS = ("train", "val", "test")
 """Names of the splits: training sees the first, a search the second, the report the third, once."""
@@ -124,6 +124,15 @@ def carve(
     taken = np.sort(np.concatenate(chosen))
     rest = np.setdiff1d(np.arange(len(labels)), taken, assume_unique=True)
     return taken.astype(np.int64), rest.astype(np.int64)
+
+
+def spread(total: int, count: int | None) -> NDArray[np.int64]:
+    """*count* of the indices ``0 .. total - 1``, evenly spaced; all of them where there are no more, or for None.
+
+    The first few images of a split may all be of one class: datasets often come sorted.
+    """
+    wanted = total if count is None else min(count, total)
+    return np.arange(wanted, dtype=np.int64) * total // max(wanted, 1)
 
 
 def calibration_subset(images: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mico.data.dataset import spread
 from mico.evaluate import evaluate
 from mico.graph import Graph, Layer, OpKind
 from mico.quant.calibrate import calibrate
@@ -44,7 +45,7 @@ def equalise(
     """
     if not any(depthwise_readers(graph, layer) for layer in graph.quantisable):
         return graph
-    some = images[:_IMAGES]
+    some = images[spread(len(images), _IMAGES)]
     scheme = Scheme.uniform(graph.layer_names, *_BITS)
     expected = evaluate(graph, torch.from_numpy(some * input_scale))[graph.output].numpy().reshape(len(some), -1)
 

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from mico.data import Dataset
+from mico.data.dataset import spread
 from mico.errors import UsageError
 from mico.evaluate import evaluate
 from mico.graph import Graph
@@ -318,7 +319,7 @@ class NetworkProbe:
         self._margins: NDArray[np.float64] | None = None
 
     def divergence(self, vectors: Vectors, images: int = 128) -> NDArray[np.float64]:
-        """Mean KL to the float network ``(n,)`` on the first *images* calibration images, or all where there are fewer.
+        """Mean KL to the float network ``(n,)`` on *images* of the calibration images, or all where there are fewer.
 
         Raises
         ------
@@ -327,7 +328,8 @@ class NetworkProbe:
         """
         if images < 1:
             raise UsageError(f"the divergence needs at least 1 image, not {images}")
-        each = self._evaluator.divergence(vectors, self.dataset.calibration[:images])
+        calibration = self.dataset.calibration
+        each = self._evaluator.divergence(vectors, calibration[spread(len(calibration), images)])
         mean: NDArray[np.float64] = each.mean(axis=1)
         return mean
 

@@ -44,8 +44,8 @@ class TruthTable:
     correct
         Packed bits ``(S, ceil(N / 8))``, uint8, first image in the highest bit: validation images answered right.
     divergence
-        ``(S, 2)`` float32: mean KL of the integers' answers from the float network's, on the first
-        :data:`DIVERGENCE_IMAGES` and on all calibration images.
+        ``(S, 2)`` float32: mean KL of the integers' answers from the float network's, on
+        :data:`DIVERGENCE_IMAGES`, evenly spaced, and on all calibration images.
     margin
         ``(N,)`` float32: largest minus second-largest logit of the widest scheme, negative where it is wrong.
     totals

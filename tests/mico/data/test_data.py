@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mico.data import Dataset, idx, load, mnist
-from mico.data.dataset import Split, carve
+from mico.data.dataset import Split, carve, spread
 from mico.errors import UsageError
 
 needs_mnist = pytest.mark.skipif(
@@ -166,3 +166,10 @@ def test_carve_takes_exactly_so_many_with_the_class_shares(count: int) -> None:
     assert len(taken) == count
     assert np.array_equal(np.sort(np.concatenate([taken, rest])), np.arange(100))
     assert np.abs(np.bincount(labels[taken], minlength=4) - np.array([10, 20, 30, 40]) * count / 100).max() < 1
+
+
+def test_spread_covers_sorted_classes() -> None:
+    labels = np.repeat(np.arange(10), 37)
+    assert np.bincount(labels[spread(len(labels), 20)]).tolist() == [2] * 10
+    assert spread(5, None).tolist() == spread(5, 9).tolist() == [0, 1, 2, 3, 4]
+    assert len(set(spread(256, 128).tolist())) == 128
