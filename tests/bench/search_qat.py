@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from hil.workload import Workload, load_workload
+from mico.data.dataset import spread
 from mico.errors import UsageError
 from mico.quant import fake, lower, qat
 from mico.quant.prefix import NetworkProbe
@@ -32,7 +33,7 @@ OUT = ROOT / "build" / "bench" / "search"
 
 
 class Trained:
-    """Accuracies of schemes after *steps* of QAT, on the first *images* of validation; each is trained once."""
+    """Accuracies of schemes after *steps* of QAT, on *images* of validation, evenly spaced; each is trained once."""
 
     def __init__(self, work: Workload, steps: int, images: int) -> None:
         self.work, self.steps, self.images = work, steps, images
@@ -67,8 +68,9 @@ class Trained:
                 flip=evaluator.recipe.flip,
             )
             val = self.work.dataset.val
-            answers = result.model.run(val.images[: self.images]).argmax(axis=1)
-            self.known[key] = float(np.mean(answers == val.labels[: self.images]))
+            chosen = spread(len(val), self.images)
+            answers = result.model.run(val.images[chosen]).argmax(axis=1)
+            self.known[key] = float(np.mean(answers == val.labels[chosen]))
             self.trainings += 1
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a") as file:
