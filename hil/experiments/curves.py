@@ -95,7 +95,7 @@ def _tell(report: Report, model: str, curves: dict[str, Any], names: tuple[str, 
             one.plot(grid, shown, "o-", ms=3, color=colour, label=name, lw=width)
         one.set_yscale("log")
         one.set_title(f"{fraction:g} of 8-bit BOPs", fontsize=10)
-    parts[-1].legend(fontsize=8, frameon=False)
+    parts[-1].legend(fontsize=8, framealpha=0.85, edgecolor="none")
     report.figure(
         figure, f"{model}-curves", f"{model}: from the first feasible scheme on; 0.005 points stands for the optimum"
     )

@@ -164,7 +164,7 @@ def _tell(report: Report, table: TruthTable, name: str, rows: list[dict[str, Any
             one.plot(SIZES, curve, "o-", color=colour, label=label)
         one.set_title(where, fontsize=10)
         one.set_xticks(SIZES)
-    parts[0].legend(fontsize=8, frameon=False)
+    parts[0].legend(fontsize=8, loc="lower right", framealpha=0.85, edgecolor="none")
     report.figure(
         figure, f"{name}-spearman", f"{name}: rank correlation of predicted and true accuracy, median of seeds"
     )

@@ -113,5 +113,5 @@ def _tell(report: Report, rows: list[dict[str, Any]]) -> None:
         one.plot(x, y, "o", color=colour, label=f"lowest width {low}")
     one.set_xscale("log")
     one.set_yscale("log")
-    one.legend(fontsize=8, frameon=False)
+    one.legend(fontsize=8, framealpha=0.85, edgecolor="none")
     report.figure(figure, "ranking", "Every scheme once")

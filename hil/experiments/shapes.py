@@ -149,5 +149,5 @@ def _tell(
         one.bar(np.arange(len(SETS)) + (number - 1.5) * width, heights, width, color=colour, label=label)
     one.set_xticks(range(len(SETS)), list(SETS), fontsize=8)
     one.set_yscale("log")
-    one.legend(fontsize=8, frameon=False)
+    one.legend(fontsize=8, framealpha=0.85, edgecolor="none")
     report.figure(figure, f"{target}-error", f"{target}: mean absolute relative error, whole shapes held out")

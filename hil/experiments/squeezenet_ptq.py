@@ -153,5 +153,5 @@ def _tell(
                 label=name if number == 0 else None,
             )
     one.axhline(100 * full["val"], color="#444444", lw=1, ls="--", label="all 8 bits")
-    one.legend(fontsize=8, frameon=False, loc="lower right")
+    one.legend(fontsize=8, framealpha=0.85, edgecolor="none", loc="lower right")
     report.figure(figure, "curves", "Best so far, one line a seed")

@@ -154,6 +154,6 @@ def _plots(report: Report, table: TruthTable, costs: dict[str, Floats]) -> None:
             label="median at this cost",
         )
         one.set_xlabel(f"{label}, of 8 bit")
-        one.legend(fontsize=8, frameon=False, loc="lower right")
+        one.legend(fontsize=8, framealpha=0.85, edgecolor="none", loc="lower right")
         figure.colorbar(cells, ax=one, label="schemes")
     report.figure(figure, f"{name}-cost", f"{name}: accuracy over cost, the lowest quarter of accuracies cut off")

@@ -217,7 +217,7 @@ def _tell(
         best_so_far = np.maximum.accumulate([p[1] for p in of])
         one.step([p[0] for p in of], best_so_far, where="post", color=colour, lw=1)
     one.axhline(100 * full["val"], color="#444444", lw=1, ls="--", label="all 8 bits")
-    one.legend(fontsize=8, frameon=False, loc="best")
+    one.legend(fontsize=8, framealpha=0.85, edgecolor="none", loc="best")
     report.figure(figure, "front", "Every chosen scheme, and the front of each guide")
 
 
