@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hil.workload import Workload
-from mico.data import Dataset, Split, load
+from mico.data import digits
 from mico.models.recipe import Recipe
 from mico.quant.evaluate import Evaluator
 from mico.quant.prepare import prepare
@@ -39,13 +38,7 @@ class Tiny(nn.Module):
 @cache
 def tiny_workload() -> Workload:
     """Digits, every fourth pixel; seed 0."""
-    full = load("digits")
-
-    def shrink(images: Any) -> Any:
-        return images[:, :, 2::4, 2::4].copy()
-
-    train_split, val, test = (Split(shrink(s.images), s.labels.copy()) for s in (full.train, full.val, full.test))
-    data = Dataset("digits7", full.source, train_split, val, test, shrink(full.calibration), full.classes)
+    data = digits.small()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         module = Tiny()

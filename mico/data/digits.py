@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mico.data.dataset import Dataset, Split, calibration_subset, carve
 
-__all__ = ["load"]
+__all__ = ["load", "small"]
 
 TEST_IMAGES = 360
 VALIDATION_IMAGES = 240
@@ -47,3 +47,14 @@ def _enlarge(images: NDArray[np.float64]) -> NDArray[np.uint8]:
     large = zoom(images, (1, factor, factor), order=1, mode="nearest", grid_mode=True)
     levels: NDArray[np.uint8] = np.clip(np.rint(large * (255 / 16)), 0, 255).astype(np.uint8)[:, np.newaxis]
     return levels
+
+
+def small() -> Dataset:
+    """Every fourth pixel of them, 7 x 7: for networks that are trained and measured in seconds."""
+    full = load()
+
+    def shrink(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return images[:, :, 2::4, 2::4].copy()
+
+    train, val, test = (Split(shrink(s.images), s.labels.copy()) for s in (full.train, full.val, full.test))
+    return Dataset("digits7", full.source, train, val, test, shrink(full.calibration), full.classes)

@@ -9,7 +9,6 @@ another comparison: search_qat.py.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -23,9 +22,9 @@ from rich.table import Table
 from mico.search.registry import NAMES, searcher_class
 from mico.search.space import Space
 from tests.bench import search_qat, search_report, search_tables
+from tests.bench.result import FOLDER, bar_table, save
 from tests.bench.search_run import BUDGET, runs
 
-OUT = search_tables.ROOT / "build" / "bench" / "search.json"
 DEFAULT_TABLES = {"lenet5": "mnist", "resnet5": "cifar10"}
 
 
@@ -83,11 +82,7 @@ def show(results: dict[str, Any], searchers: tuple[str, ...], console: Console) 
         ]
         table.add_row(name, f"{case['optimum']:.2f}", *cells)
     console.print(table)
-    bars = Table("bar", "value", "limit", "")
-    for bar in results["bars"]:
-        value = "-" if bar["value"] is None else f"{bar['value']:g}"
-        bars.add_row(bar["name"], value, bar["bar"], "holds" if bar["pass"] else "[red]fails[/red]")
-    console.print(bars)
+    bar_table(results, console)
 
 
 def main(arguments: list[str]) -> int:
@@ -105,7 +100,7 @@ def main(arguments: list[str]) -> int:
     console = Console(width=None if sys.stdout.isatty() else 200)
     searchers = tuple(options.searchers.split(","))
     if options.qat:
-        path = OUT.with_name("search-qat.json")
+        path = FOLDER / "search-qat.json"
         search_qat.compare(searchers, options.seeds, options.steps, options.images, console.print, path)
         return 0
     names = tuple(options.tables.split(","))
@@ -120,11 +115,9 @@ def main(arguments: list[str]) -> int:
     if not options.no_suggestion:
         results["suggestion"] = {str(n): suggestion(n) for n in (50, 500)}
     results["bars"] = search_report.bars(results)
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps(results, indent=2) + "\n")
+    code = save("search", results)
     show(results, searchers, console)
-    console.print(str(OUT.relative_to(search_tables.ROOT)))
-    return 0 if all(bar["pass"] for bar in results["bars"]) else 1
+    return code
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from hil.store import Evaluation, Store
 from hil.targets.base import Target
 from hil.targets.soc_sim import SocSim
 from hil.toolchain import build_program
-from mico.data import Dataset, Split, load
+from mico.data import Dataset, digits
 from mico.models import Recipe
 from mico.train import train
 
@@ -63,13 +63,7 @@ class Small(nn.Module):
 @cache
 def data() -> Dataset:
     """Digits, every fourth pixel."""
-    full = load("digits")
-
-    def shrink(images: Any) -> Any:
-        return images[:, :, 2::4, 2::4].copy()
-
-    splits = [Split(shrink(split.images), split.labels.copy()) for split in (full.train, full.val, full.test)]
-    return Dataset("digits7", full.source, splits[0], splits[1], splits[2], shrink(full.calibration), full.classes)
+    return digits.small()
 
 
 @cache

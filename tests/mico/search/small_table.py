@@ -5,39 +5,19 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hil.truth import TruthJob, build_table
-from mico.data import Dataset, Split, load
 from mico.models import Recipe
 from mico.quant.prepare import prepare
 from mico.search.truth import TruthTable
 from mico.trace import trace
 from mico.train import train
+from tests.hil.small_campaign import Small, data
 
 RECIPE = Recipe(epochs=1, min_steps=300, batch_size=64, lr=1e-2)
-
-
-class Small(nn.Module):
-    """A convolution and two linear layers on 7x7 images."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(1, 4, 3, padding=1)
-        self.relu = nn.ReLU()
-        self.pool = nn.MaxPool2d(2)
-        self.flatten = nn.Flatten()
-        self.fc1 = nn.Linear(36, 16)
-        self.relu1 = nn.ReLU()
-        self.fc2 = nn.Linear(16, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.pool(self.relu(self.conv(x)))
-        logits: Tensor = self.fc2(self.relu1(self.fc1(self.flatten(x))))
-        return logits
 
 
 class Tiny(nn.Module):
@@ -53,18 +33,6 @@ class Tiny(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.fc2(self.relu1(self.fc1(self.flatten(x))))
         return logits
-
-
-@cache
-def data() -> Dataset:
-    """Digits, every fourth pixel."""
-    full = load("digits")
-
-    def shrink(images: Any) -> Any:
-        return images[:, :, 2::4, 2::4].copy()
-
-    splits = [Split(shrink(split.images), split.labels.copy()) for split in (full.train, full.val, full.test)]
-    return Dataset("digits7", full.source, splits[0], splits[1], splits[2], shrink(full.calibration), full.classes)
 
 
 @cache
