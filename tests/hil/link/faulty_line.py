@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hil.link.port import Port, open_port
+
 
 @dataclass(frozen=True)
 class Faults:
@@ -28,7 +30,10 @@ class Faults:
 
 
 class FaultyLine:
-    """Starts *command* and connects its stdin and stdout with ``url`` through *faults*, drawn from *seed*."""
+    """Starts *command* and connects its stdin and stdout with ``url`` through *faults*, drawn from *seed*.
+
+    What the device says before :meth:`open` waits for that: opening a port empties its input.
+    """
 
     def __init__(self, command: Sequence[str | Path], faults: Faults, seed: int, kind: str = "pty") -> None:
         self.faults = faults
@@ -46,12 +51,17 @@ class FaultyLine:
             self.url = f"socket://127.0.0.1:{self._listener.getsockname()[1]}"
             master = -1
         self._thread = threading.Thread(target=self._serve, args=(master, random.Random(seed)), daemon=True)
+
+    def open(self) -> Port:
+        """The host's end; from now on bytes pass."""
+        port = open_port(self.url)
         self._thread.start()
+        return port
 
     def _serve(self, line: int, rng: random.Random) -> None:
         connection = None
         if self._listener is not None:
-            self._listener.settimeout(10)
+            self._listener.settimeout(60)
             connection, _ = self._listener.accept()
             line = connection.fileno()
         assert self.process.stdin is not None
@@ -89,7 +99,8 @@ class FaultyLine:
         self._stop.set()
         self.process.kill()
         self.process.wait()
-        self._thread.join(5)
+        if self._thread.ident is not None:
+            self._thread.join(60)
         for descriptor in self._close:
             os.close(descriptor)
         if self._listener is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 
 from hil.link.console import Console
-from hil.link.port import open_port
 from mico.errors import ProtocolError
 from tests.firmware.host_build import host_console
 from tests.hil.link.faulty_line import Faults, FaultyLine
@@ -15,9 +14,9 @@ def test_what_is_answered_without_an_error_is_right():
     """Seed 3: thirty inputs, each loaded, run and read back; a command in three or so is damaged on its way."""
     rng = random.Random(3)
     right = failed = 0
-    with FaultyLine([host_console()], Faults(), 3) as line, open_port(line.url) as port:
-        console = Console(port, timeout_s=0.25)
-        console.wait_boot(timeout_s=10.0)
+    with FaultyLine([host_console()], Faults(), 3) as line, line.open() as port:
+        console = Console(port, timeout_s=1.0)
+        console.wait_boot(timeout_s=60.0)
         line.faults = Faults(flip=4e-4, drop=4e-4, double=4e-4)
         for _ in range(30):
             data = rng.randbytes(40)

@@ -23,7 +23,7 @@ def send(
 ) -> tuple[FlashReport | MicoError, bytes | None]:
     """Flash; the report or the error, and the loader's RAM if it started an image."""
     dump = folder / f"ram-{seed}-{kind}"
-    with FaultyLine([host_loader(), dump], faults, seed, kind) as line, open_port(line.url) as port:
+    with FaultyLine([host_loader(), dump], faults, seed, kind) as line, line.open() as port:
         try:
             result: FlashReport | MicoError = flash(
                 port, image, base=BASE, entry=BASE, **{"timeout_s": 0.3, "retries": 10, **options}
@@ -112,7 +112,7 @@ def test_an_empty_image_is_refused(tmp_path: Path):
 def test_an_entry_outside_the_image_is_refused_by_the_device(tmp_path: Path):
     with (
         FaultyLine([host_loader(), tmp_path / "ram"], Faults(), 0) as line,
-        open_port(line.url) as port,
+        line.open() as port,
         pytest.raises(FlashError, match="entry"),
     ):
         flash(port, IMAGE, base=BASE, entry=BASE + 65532, timeout_s=1)
@@ -121,7 +121,7 @@ def test_an_entry_outside_the_image_is_refused_by_the_device(tmp_path: Path):
 
 @pytest.mark.parametrize("kind", ["pty", "socket"])
 def test_a_device_that_goes_away_is_a_device_error(tmp_path: Path, kind: str):
-    with FaultyLine([host_loader(), tmp_path / "ram"], Faults(), 0, kind) as line, open_port(line.url) as port:
+    with FaultyLine([host_loader(), tmp_path / "ram"], Faults(), 0, kind) as line, line.open() as port:
 
         def die() -> None:
             raise DeviceError("gone")
@@ -133,7 +133,7 @@ def test_a_device_that_goes_away_is_a_device_error(tmp_path: Path, kind: str):
 
 def test_a_port_that_was_closed_is_a_device_error(tmp_path: Path):
     with FaultyLine([host_loader(), tmp_path / "ram"], Faults(), 0) as line:
-        port = open_port(line.url)
+        port = line.open()
         port.close()
         port.close()
         with pytest.raises(DeviceError, match="the port cannot be"):
@@ -177,7 +177,7 @@ class LateAck(Port):
 
 
 def test_an_acknowledgement_in_two_pieces_is_not_taken_for_the_programs_text(tmp_path: Path):
-    with FaultyLine([host_loader(), tmp_path / "ram"], Faults(), 0) as line, open_port(line.url) as port:
+    with FaultyLine([host_loader(), tmp_path / "ram"], Faults(), 0) as line, line.open() as port:
         late = LateAck(port._stream, port.url)
         report = flash(late, IMAGE[:2000], base=BASE, entry=BASE, timeout_s=0.3)
     assert report.text.startswith(b"m-timestamp-mode-performance\r\n")
