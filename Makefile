@@ -14,6 +14,7 @@ help:
 	@echo "make lint      ruff, mypy, verilator --lint-only, clang-format"
 	@echo "make format    ruff format and clang-format, in place"
 	@echo "make bench-X   one benchmark of tests/bench; writes build/bench/X.json"
+	@echo "make experiment-X   one experiment of hil/experiments, or all; writes build/experiments/X"
 	@echo "make images    container images, on the engine that runs here; IMAGES=soc for one"
 	@echo "make lab       containers: four SoCs, BitFusion, a database, and a campaign on them (docker/README.md)"
 	@echo "make doctor    what is installed, and what is missing with its cure"
@@ -70,6 +71,9 @@ format: setup
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 	.venv/bin/clang-format -i $(C_SOURCES)
+
+experiment-%: setup
+	@.venv/bin/mico experiment $* $(EXPERIMENT_ARGS)
 
 bench-%: setup
 	$(PY) -m tests.bench.$*

@@ -203,7 +203,8 @@ def plot(result: Result, path: Path) -> None:
     axes.set_title(f"{result.model} on {result.dataset}: accuracy over measured latency", fontsize=11)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=8, frameon=False, loc="lower right")
+    handles, labels = axes.get_legend_handles_labels()  # under the axes, where it hides no evaluation
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
 

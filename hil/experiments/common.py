@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from hil.bench import open_bench
@@ -39,9 +41,13 @@ __all__ = [
     "axes",
     "bops",
     "fewer",
+    "legend",
     "median",
     "percent",
+    "plain_ticks",
+    "sampling_error",
     "searched",
+    "span",
     "truth_table",
     "workload",
 ]
@@ -231,6 +237,19 @@ def axes(title: str, x: str, y: str, *, size: tuple[float, float] = (7.5, 4.6), 
     return figure, made[0] if columns == 1 else made
 
 
+def legend(figure: Figure, one: Axes, columns: int) -> None:
+    """What *one* shows, under the figure: there it hides nothing."""
+    handles, labels = one.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
+
+
+def plain_ticks(axis: Axis) -> None:
+    """1, 2, 5, 10, 20 on a logarithmic *axis*, and no powers."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+
+
 def _plain_axes(one: Axes, x: str, y: str) -> None:
     one.set_xlabel(x)
     one.set_ylabel(y)
@@ -244,6 +263,17 @@ def percent(value: float, digits: int = 2) -> str:
 
 def median(values: Sequence[float] | NDArray[Any]) -> float:
     return float(np.median(np.asarray(values, dtype=np.float64)))
+
+
+def span(values: Sequence[float], digits: int = 2, scale: float = 1.0) -> str:
+    """Median and, of several that differ, least and greatest: ``0.50 (0.40 to 0.61)``."""
+    told = [f"{scale * value:.{digits}f}" for value in (median(values), min(values), max(values))]
+    return told[0] if told[1] == told[2] else f"{told[0]} ({told[1]} to {told[2]})"
+
+
+def sampling_error(accuracy: float, images: int) -> float:
+    """Standard error of an accuracy on so many images, as a share."""
+    return float(np.sqrt(accuracy * (1 - accuracy) / images))
 
 
 def _commit() -> str:

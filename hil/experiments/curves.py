@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hil.experiments.common import COLOURS, Report, Setup, axes, median, truth_table
+from hil.experiments.common import COLOURS, Report, Setup, axes, legend, median, plain_ticks, span, truth_table
 from mico.errors import UsageError
 from mico.search.registry import searcher_class
 from mico.search.space import Vectors
@@ -25,6 +25,8 @@ SEEDS = 3
 BUDGET = 32
 FRACTIONS = (0.2, 0.5)
 SEARCHERS = ("sieve", "ilp", "ilp-local", "amp", "mico", "gp", "tpe", "nsga2", "random")
+CLOSE = 0.001
+"""Regret at which a search counts as done: 0.1 points."""
 GRID = (1, 2, 4, 6, 8, 12, 16, 20, 24, 28, 32)
 
 
@@ -35,13 +37,21 @@ def run(setup: Setup, report: Report) -> None:
         table = truth_table(setup, model, dataset)
         cost = table.bops().astype(np.float64)
         curves: dict[str, Any] = {}
+        done: dict[str, list[float]] = {}
         for fraction in FRACTIONS:
             for name in names:
                 setup.say(f"{table.meta['model']} at {fraction:g} of 8-bit BOPs: {name}")
                 runs = [play(table, cost, name, fraction, seed, budget) for seed in range(setup.seeds)]
                 curves[f"{fraction:g} {name}"] = [[_regret(run, at) for at in GRID if at <= budget] for run in runs]
-        report.data[str(table.meta["model"])] = curves
-        _tell(report, str(table.meta["model"]), curves, names, budget)
+                done[f"{fraction:g} {name}"] = [_done(run) for run in runs]
+        model_name = str(table.meta["model"])
+        report.data[model_name] = {"regret": curves, "cost_until_close": done, "grid": GRID}
+        report.text(
+            f"## {model_name} on {table.meta['dataset']}\n\n{table.space.size:,} schemes, accuracy on {table.images:,}"
+            " validation images; the optimum is the best of all that fit. The paper's summary gives no curve."
+        )
+        _tell(report, model_name, curves, names, budget)
+        _answer(report, done, names, budget)
 
 
 def play(
@@ -78,6 +88,11 @@ def _regret(steps: list[tuple[float, float]], at: float) -> float:
     return paid[-1] if paid else 1.0
 
 
+def _done(steps: list[tuple[float, float]]) -> float:
+    """What it cost to come within :data:`CLOSE` of the optimum; infinite where the search did not."""
+    return next((cost for cost, regret in steps if regret <= CLOSE), float("inf"))
+
+
 def _tell(report: Report, model: str, curves: dict[str, Any], names: tuple[str, ...], budget: int) -> None:
     grid = [at for at in GRID if at <= budget]
     figure, parts = axes(
@@ -94,16 +109,48 @@ def _tell(report: Report, model: str, curves: dict[str, Any], names: tuple[str, 
             width = 2.2 if name == "sieve" else 1.1
             one.plot(grid, shown, "o-", ms=3, color=colour, label=name, lw=width)
         one.set_yscale("log")
+        plain_ticks(one.yaxis)
         one.set_title(f"{fraction:g} of 8-bit BOPs", fontsize=10)
-    parts[-1].legend(fontsize=8, framealpha=0.85, edgecolor="none")
+    legend(figure, parts[0], len(names))
     report.figure(
         figure, f"{model}-curves", f"{model}: from the first feasible scheme on; 0.005 points stands for the optimum"
     )
-    report.text(f"## {model}: median regret in points after that many evaluations")
+    report.text("Regret in points after a cost of that many evaluations: median of the seeds, least to greatest.")
     told = [at for at in (4, 8, 16, 24, 32) if at <= budget]
     rows = []
     for fraction in FRACTIONS:
         for name in names:
-            mids = [100 * median([run[grid.index(at)] for run in curves[f"{fraction:g} {name}"]]) for at in told]
-            rows.append([f"{fraction:g}", name, *("nothing feasible" if m > 99 else f"{m:.2f}" for m in mids)])
+            seeds = [[run[grid.index(at)] for run in curves[f"{fraction:g} {name}"]] for at in told]
+            rows.append([f"{fraction:g}", name, *map(_points, seeds)])
     report.table(["of 8-bit BOPs", "searcher", *map(str, told)], rows)
+
+
+def _points(seeds: list[float]) -> str:
+    """Regrets of the seeds in points; 1 stands for no scheme that fits."""
+    found = [value for value in seeds if value < 1]
+    if not found:
+        return "nothing feasible"
+    return span(found, 2, 100) + ("" if len(found) == len(seeds) else f", {len(seeds) - len(found)} nothing feasible")
+
+
+def _answer(report: Report, done: dict[str, list[float]], names: tuple[str, ...], budget: int) -> None:
+    report.text(
+        f"Cost until the best found is within {100 * CLOSE:g} points of the optimum: median of the seeds, and how many"
+        f" of them got there within {budget}."
+    )
+    rows, said = [], []
+    for fraction in FRACTIONS:
+        cost = {name: median(done[f"{fraction:g} {name}"]) for name in names}
+        least = min(cost.values())
+        for name in names:
+            seeds = done[f"{fraction:g} {name}"]
+            got = sum(bool(np.isfinite(value)) for value in seeds)
+            shown = f"{cost[name]:.1f}" if np.isfinite(cost[name]) else f"over {budget}"
+            rows.append([f"{fraction:g}", name, shown, f"{got} of {len(seeds)}"])
+        first = [name for name in names if cost[name] == least]
+        said.append(
+            f"at {fraction:g} of the BOPs "
+            + (f"{' and '.join(first)} with {least:.1f}" if np.isfinite(least) else "none, within the budget")
+        )
+    report.table(["of 8-bit BOPs", "searcher", "cost", "seeds that got there"], rows)
+    report.text(f"Cheapest: {'; '.join(said)}. `sieve` is ours.")

@@ -10,7 +10,20 @@ from numpy.typing import NDArray
 from sklearn.metrics import r2_score
 
 from hil.evaluation import Workbench
-from hil.experiments.common import COLOURS, Accuracies, Report, Setup, axes, bops, fewer, percent, searched, workload
+from hil.experiments.common import (
+    COLOURS,
+    Accuracies,
+    Report,
+    Setup,
+    axes,
+    bops,
+    fewer,
+    legend,
+    percent,
+    sampling_error,
+    searched,
+    workload,
+)
 from hil.records import Measurement
 from hil.result import versions
 from hil.store import Store
@@ -88,7 +101,7 @@ def run(setup: Setup, report: Report) -> None:
         bench.bench.close()
     widest = space.corner(0).tolist()
     full = {"val": accuracies(widest), "test": accuracies(widest, "test"), "cycles": int8}
-    report.data |= {"int8": full, "runs": rows, "paper": PAPER, "layers": _layers(latency)}
+    report.data |= {"int8": full, "runs": rows, "paper": PAPER, "images": len(data.val), "layers": _layers(latency)}
     _tell(report, rows, full, _layers(latency), budget)
 
 
@@ -201,6 +214,11 @@ def _tell(
         ["guide", "here, of 8 bit", "paper"],
         [[name, "-" if best[name] is None else f"{best[name]:.3f}", PAPER.get(name, "-")] for name in names],
     )
+    error = sampling_error(full["val"], report.data["images"])
+    report.text(
+        f"An accuracy of {report.data['images']:,} validation images has a standard error of {100 * error:.2f} points,"
+        " of the size of what may be lost; cycles are exact."
+    )
     off = {name: _off([row for row in rows if row["guide"] == name]) for name in names}
     report.text(
         "How far a guide's share is from the measured one, mean of the chosen schemes: "
@@ -217,7 +235,7 @@ def _tell(
         best_so_far = np.maximum.accumulate([p[1] for p in of])
         one.step([p[0] for p in of], best_so_far, where="post", color=colour, lw=1)
     one.axhline(100 * full["val"], color="#444444", lw=1, ls="--", label="all 8 bits")
-    one.legend(fontsize=8, framealpha=0.85, edgecolor="none", loc="best")
+    legend(figure, one, 4)
     report.figure(figure, "front", "Every chosen scheme, and the front of each guide")
 
 

@@ -18,7 +18,7 @@ from mico.latency.features import BOPS, CBOPS, EXTENDED, columns
 from mico.latency.linear import Bops, Cbops
 from mico.latency.network import Sample
 
-__all__ = ["Score", "compare", "held_out"]
+__all__ = ["Score", "compare", "held_out", "out_of_fold"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,16 @@ class Score:
 def held_out(
     estimator: Any, X: NDArray[np.float64], y: NDArray[np.float64], shapes: Sequence[str], *, folds: int = 10
 ) -> Score:
-    """Score *estimator* with whole shapes left out: no shape is in the training and the test part of a fold.
+    """Score *estimator* on :func:`out_of_fold` predictions."""
+    predicted = out_of_fold(estimator, X, y, shapes, folds=folds)
+    r2, mape = float(r2_score(y, predicted)), float(mean_absolute_percentage_error(y, predicted))
+    return Score(r2, mape, len(y), len(set(shapes)))
+
+
+def out_of_fold(
+    estimator: Any, X: NDArray[np.float64], y: NDArray[np.float64], shapes: Sequence[str], *, folds: int = 10
+) -> NDArray[np.float64]:
+    """Cycles ``(n,)`` predicted with whole shapes left out: none is in the training and the test part of a fold.
 
     Parameters
     ----------
@@ -54,8 +63,7 @@ def held_out(
     if count < 2:
         raise UsageError(f"{count} shape of layer: none can be left out", cure="measure layers of more shapes")
     split = GroupKFold(min(folds, count))
-    predicted = cross_val_predict(clone(estimator), X, y, groups=list(shapes), cv=split)
-    return Score(float(r2_score(y, predicted)), float(mean_absolute_percentage_error(y, predicted)), len(y), count)
+    return np.asarray(cross_val_predict(clone(estimator), X, y, groups=list(shapes), cv=split), dtype=np.float64)
 
 
 def compare(samples: Sequence[Sample]) -> dict[str, Score]:
