@@ -22,7 +22,7 @@ from mico.latency.linear import Cbops
 from mico.latency.network import NetworkLatency, Sample
 from mico.quant.scheme import Scheme
 
-__all__ = ["QUESTION", "SEEDS", "TITLE", "run"]
+__all__ = ["QUESTION", "SEEDS", "TITLE", "interval", "run"]
 
 TITLE = "Latency proxies with and without shape features"
 QUESTION = (
@@ -80,7 +80,7 @@ def run(setup: Setup, report: Report) -> None:
                 seen = model.fit(part, y).predict(part)
                 unseen = out_of_fold(model, part, y, groups)
                 errors[name, label] = np.abs(unseen / y - 1)
-                low, high = _interval(errors[name, label], groups)
+                low, high = interval(errors[name, label], groups)
                 rows.append(
                     {
                         "features": name,
@@ -97,7 +97,7 @@ def run(setup: Setup, report: Report) -> None:
         _answer(report, target, {name: errors[name, FIT] for name in SETS}, groups)
 
 
-def _interval(errors: NDArray[np.float64], groups: list[str]) -> tuple[float, float]:
+def interval(errors: NDArray[np.float64], groups: list[str]) -> tuple[float, float]:
     """95 % interval of the mean error *errors* ``(n,)``: shapes are drawn again 2,000 times, seed 0."""
     shapes, of = np.unique(groups, return_inverse=True)
     totals, counts = np.bincount(of, errors), np.bincount(of)
@@ -168,7 +168,7 @@ def _answer(report: Report, target: str, errors: dict[str, NDArray[np.float64]],
     told = ", ".join(f"{percent(float(errors[name].mean()), 0)} with {name}" for name in SETS)
     paper, richest = "CBOPs (paper)", "CBOPs + bytes + shapes"
     gain = errors[paper] - errors[richest]
-    low, high = _interval(gain, groups)
+    low, high = interval(gain, groups)
     report.data[target]["gain"] = {"mape": float(gain.mean()), "interval": [low, high]}
     report.text(
         f"**{target}**, {FIT}: a layer of an unseen shape is off by {told}. Bytes and shapes take"
