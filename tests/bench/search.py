@@ -21,11 +21,11 @@ from rich.table import Table
 
 from mico.search.registry import NAMES, searcher_class
 from mico.search.space import Space
-from tests.bench import search_qat, search_report, search_tables
+from tests.bench import search_limit, search_qat, search_report, search_tables
 from tests.bench.result import FOLDER, bar_table, save
 from tests.bench.search_run import BUDGET, runs
 
-DEFAULT_TABLES = {"lenet5": "mnist", "resnet5": "cifar10"}
+DEFAULT_TABLES = {"lenet5": "mnist", "resnet5": "cifar10", "cmsiscnn": "cifar10"}
 
 
 def suggestion(layers: int) -> float:
@@ -74,13 +74,15 @@ def make_table(name: str) -> None:
 
 def show(results: dict[str, Any], searchers: tuple[str, ...], console: Console) -> None:
     """Median evaluations to 0.1 point, and median regret after 16, of every searcher on every case."""
-    table = Table("case", "optimum", *searchers, title=f"evaluations to 0.1 point / points lost after 16 (of {BUDGET})")
+    table = Table(
+        "case", "optimum", "place", *searchers, title=f"evaluations to 0.1 point / points lost after 16 (of {BUDGET})"
+    )
     for name, case in results["cases"].items():
         cells = [
             f"{row['to_0p1']['median']:.1f} / {row['regret']['16']['median']:.2f}"
             for row in (case["searchers"][s] for s in searchers)
         ]
-        table.add_row(name, f"{case['optimum']:.2f}", *cells)
+        table.add_row(name, f"{case['optimum']:.2f}", str(case["limit"]["place"]), *cells)
     console.print(table)
     bar_table(results, console)
 
@@ -111,6 +113,8 @@ def main(arguments: list[str]) -> int:
     start = time.monotonic()
     found = runs(searchers, cases, options.seeds, options.processes, say=lambda text: console.print(text))
     results = search_report.report(found, searchers, cases)
+    for name, row in search_limit.limits(cases).items():
+        results["cases"][name]["limit"] = row
     results |= {"seeds": options.seeds, "budget": BUDGET, "wall_seconds": round(time.monotonic() - start, 1)}
     if not options.no_suggestion:
         results["suggestion"] = {str(n): suggestion(n) for n in (50, 500)}

@@ -35,12 +35,12 @@ OUT = ROOT / "build" / "bench" / "search"
 class Trained:
     """Accuracies of schemes after *steps* of QAT, on *images* of validation, evenly spaced; each is trained once."""
 
-    def __init__(self, work: Workload, steps: int, images: int) -> None:
-        self.work, self.steps, self.images = work, steps, images
-        parts = [work.graph.digest(), work.dataset.digest, work.evaluator.calibration.digest(), str((steps, images))]
+    def __init__(self, work: Workload, steps: int, images: int, seed: int) -> None:
+        self.work, self.steps, self.images, self.seed = work, steps, images, seed
+        parts = [work.graph.digest(), work.dataset.digest, work.evaluator.calibration.digest()]
+        parts.append(str((steps, images, seed)))
         code = [inspect.getsource(item) for item in (fake, lower, qat)]
         self.path = OUT / f"qat-{hashlib.sha256(json.dumps([*parts, *code]).encode()).hexdigest()[:16]}.jsonl"
-        self.trainings = 0
         self.known: dict[str, float] = {}
         if self.path.is_file():
             for line in self.path.read_text().splitlines():
@@ -62,7 +62,7 @@ class Trained:
                 evaluator.calibration,
                 self.work.dataset,
                 steps=self.steps,
-                seed=0,
+                seed=self.seed,
                 batch_size=evaluator.recipe.batch_size,
                 shift=evaluator.recipe.shift,
                 flip=evaluator.recipe.flip,
@@ -71,7 +71,6 @@ class Trained:
             chosen = spread(len(val), self.images)
             answers = result.model.run(val.images[chosen]).argmax(axis=1)
             self.known[key] = float(np.mean(answers == val.labels[chosen]))
-            self.trainings += 1
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a") as file:
                 file.write(json.dumps({"scheme": key, "accuracy": self.known[key]}) + "\n")
@@ -101,7 +100,6 @@ def compare(
     space = Space.of(work.graph, BITS, BITS)
     macs = np.array(space.macs, dtype=np.float64)
     half = len(space.names)
-    trained = Trained(work, steps, images)
 
     def cost(rows: Vectors) -> Any:
         return (rows[:, :half] * rows[:, half:]) @ macs
@@ -116,15 +114,18 @@ def compare(
         "seeds": seeds,
         "runs": {},
     }
+    trainings = 0
     for seed in range(seeds):
+        trained = Trained(work, steps, images, seed)
         for name in searchers:
             probe = NetworkProbe(work.graph, work.evaluator.calibration, work.dataset, widest=(4, 4), faithful=False)
             searcher = searcher_class(name)(space, cost, limit, seed=seed, budget=BUDGET, probe=probe, exact=True)
             rows = play(searcher, trained, cost, limit)
             after = {str(n): max([a for c, a in rows if c <= n + 1e-9], default=0.0) for n in (8, 16, 24)}
             results["runs"].setdefault(name, []).append({"seed": seed, "after": after, "rows": rows})
-            results["trainings"] = len(trained.known)
+            results["trainings"] = trainings + len(trained.known)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(results, indent=2) + "\n")
             say(f"seed {seed}, {name}: {after}")
+        trainings += len(trained.known)
     return results
