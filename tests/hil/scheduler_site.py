@@ -53,12 +53,12 @@ class Site:
         """kill -9 of the worker at *address*."""
         process = self.workers.pop(address)
         process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
 
     def close(self) -> None:
         for process in self.processes:
             process.kill()
-            process.wait(10)
+            process.wait(60)
 
     def _start(self, command: list[str], mark: str, **environment: str) -> tuple[subprocess.Popen[str], str]:
         """The process, and the first address on the line that has *mark*."""

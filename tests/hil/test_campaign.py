@@ -313,7 +313,7 @@ def test_simulator_killed_while_it_measures_is_started_anew(tmp_path: Path) -> N
                 continue
     finally:
         stop.set()
-        thread.join(10)
+        thread.join()
     assert result is not None
     assert kills[0] >= 1
     assert result.verified

@@ -177,7 +177,7 @@ def test_nobody_with_what_is_needed_is_an_error_in_bounded_time(site: Any) -> No
         started = time.monotonic()
         with pytest.raises(ClusterError, match=r"no worker offers 'board'.*offers soc.*mico worker .* --offers board"):
             cluster.require("board")
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 30
         assert ClusterError("").exit_code == 3
 
 

@@ -116,8 +116,8 @@ def test_leftovers_see_a_process_a_file_and_its_end():
     process.kill()
     process.wait()
     started = time.monotonic()
-    assert before.grown() == ()
-    assert time.monotonic() - started < 1
+    assert before.grown(60.0) == ()
+    assert time.monotonic() - started < 30
 
 
 def test_a_target_without_a_line_is_refused(tmp_path: Path):

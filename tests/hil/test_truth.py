@@ -75,7 +75,7 @@ def test_killed_build_goes_on_with_what_is_missing(tmp_path: Path, monkeypatch: 
         if int(line.split()[0]) >= 3:
             process.send_signal(signal.SIGKILL)
             break
-    process.wait(30)
+    process.wait(60)
     process.stdout.close()
     assert not path.exists()
     (folder,) = tmp_path.glob(".small-*")

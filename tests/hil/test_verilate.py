@@ -187,14 +187,14 @@ def test_killed_build_leaves_nothing_that_looks_like_one(tmp_path):
     try:
         ready = json.loads(simulator.stdout.readline())
         assert (ready["cpu"], ready["build_id"]) == ("vexiiriscv", expected.build_id)
-        with serial.serial_for_url(ready["pty"], 115200, timeout=10) as console:
+        with serial.serial_for_url(ready["pty"], 115200, timeout=60) as console:
             simulator.stdin.write("reset\n")
             simulator.stdin.flush()
             assert json.loads(simulator.stdout.readline()) == {"event": "reset"}
             assert console.read_until(b"\n") == b"hello\n"
     finally:
         simulator.stdin.close()
-        assert simulator.wait(10) == 0
+        assert simulator.wait(60) == 0
         simulator.stdout.close()
         shutil.rmtree(expected.path.parent)
         expected.path.parent.with_suffix(".lock").unlink()

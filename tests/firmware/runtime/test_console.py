@@ -28,7 +28,7 @@ def console() -> Iterator[Console]:
     port = open_port(os.ttyname(slave))  # opening empties its input: the boot lines must come later
     process = subprocess.Popen([host_console()], stdin=master, stdout=master, stderr=subprocess.PIPE)
     try:
-        talk = Console(port, timeout_s=5.0)
+        talk = Console(port, timeout_s=60.0)
         talk.wait_boot()
         yield talk
         assert process.poll() is None, process.stderr.read().decode()
@@ -48,7 +48,7 @@ def error_of(console: Console, command: str) -> str:
 
 
 def test_boot_lines():
-    done = subprocess.run([host_console()], input=b"", capture_output=True, timeout=10, check=True)
+    done = subprocess.run([host_console()], input=b"", capture_output=True, timeout=60, check=True)
     lines = done.stdout.decode().split("\r\n")
     assert lines[0] == "m-timestamp-mode-performance"
     assert lines[1].startswith("m-lap-us-")
@@ -165,7 +165,7 @@ def test_a_command_has_at_most_80_characters_with_its_end(console: Console):
 def test_line_ends_are_ignored_and_bytes_beyond_ascii_refused(console: Console):
     assert console.command("\r\nna\nme\r\n") == ["m-name-dut-[MICO]"]
     console.port.write(b"na\xe9me%")
-    assert console._answer("an error", 5.0) == ["e-[Command is not printable ASCII]"]
+    assert console._answer("an error", 60.0) == ["e-[Command is not printable ASCII]"]
 
 
 def test_a_new_load_discards_the_old_input(console: Console):

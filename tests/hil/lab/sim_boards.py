@@ -41,7 +41,7 @@ def on_port(folder: Path) -> Iterator[Served]:
         listener.shutdown(socket.SHUT_RDWR)  # accept() returns
         listener.close()
         process.close()
-        thread.join(5)
+        thread.join(60)
 
 
 def _resets(listener: socket.socket, process: SimProcess) -> None:

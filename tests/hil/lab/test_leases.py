@@ -67,9 +67,7 @@ def test_kill_9_of_a_holder_frees_its_target_at_once(leases: Leases) -> None:
     with holder(leases) as process:
         process.kill()
         process.wait()
-        start = time.monotonic()
-        with leases.hold("soc-0", "next", wait_s=5) as lease:
-            assert time.monotonic() - start < 2
+        with leases.hold("soc-0", "next") as lease:
             lease.check()
 
 
@@ -78,8 +76,8 @@ def test_waiting_ends_when_the_holder_does(leases: Leases) -> None:
         assert process.stdin is not None
         start = time.monotonic()
         subprocess.Popen(["sh", "-c", f"sleep 0.5; kill -9 {process.pid}"])
-        leases.hold("soc-0", "patient", wait_s=20).close()
-        assert 0.4 < time.monotonic() - start < 10
+        leases.hold("soc-0", "patient", wait_s=60).close()
+        assert 0.4 < time.monotonic() - start < 30
 
 
 def test_a_stopped_holder_whose_lease_was_taken_hears_so_at_its_next_use(leases: Leases) -> None:
@@ -97,7 +95,7 @@ def test_a_stopped_holder_whose_lease_was_taken_hears_so_at_its_next_use(leases:
             process.send_signal(signal.SIGCONT)
             process.stdin.write("x\n")
             process.stdin.flush()
-            assert process.wait(20) != 0
+            assert process.wait(60) != 0
             lease.check()  # the one that lost it has not touched ours
 
 
@@ -111,11 +109,11 @@ def _elsewhere(leases: Leases, expires_in_s: float) -> Holder:
 
 
 def test_a_holder_on_another_machine_is_believed_until_its_lease_ends(leases: Leases) -> None:
-    far = _elsewhere(leases, 1.0)
+    far = _elsewhere(leases, 3.0)
     with pytest.raises(DeviceError, match=r"elsewhere\.example"):
         leases.hold("soc-0", "near")
     assert leases.is_held(far)
-    with leases.hold("soc-0", "near", wait_s=5):
+    with leases.hold("soc-0", "near", wait_s=60):
         assert not leases.is_held(far)
         assert not leases.renew(far)
         leases.give_back(far)
@@ -127,7 +125,7 @@ def test_the_heartbeat_renews_a_lease(leases: Leases, monkeypatch: pytest.Monkey
     with leases.hold("soc-0", "beating") as lease:
         with leases.store._write() as connection:
             connection.execute(update(t.leases).values(expires=0.0))
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while leases.holders()["soc-0"].expires == 0.0 and time.monotonic() < deadline:
             time.sleep(0.02)
         assert leases.holders()["soc-0"].expires > time.time() + 5

@@ -28,7 +28,7 @@ def send(
             result: FlashReport | MicoError = flash(
                 port, image, base=BASE, entry=BASE, **{"timeout_s": 0.3, "retries": 10, **options}
             )
-            deadline = time.monotonic() + 5
+            deadline = time.monotonic() + 60
             while not dump.exists() and time.monotonic() < deadline:
                 time.sleep(0.01)
         except MicoError as error:
@@ -39,7 +39,7 @@ def send(
 
 @pytest.mark.parametrize("kind", ["pty", "socket"])
 def test_a_good_line_needs_no_retransmission(tmp_path: Path, kind: str):
-    report, ram = send(tmp_path, Faults(), 0, kind, timeout_s=5)
+    report, ram = send(tmp_path, Faults(), 0, kind, timeout_s=60)
     assert isinstance(report, FlashReport)
     assert (report.frames, report.resent, report.size) == (20, 0, len(IMAGE))
     assert ram is not None
@@ -94,7 +94,7 @@ def test_a_dead_line_is_a_timeout_that_says_what_was_awaited(tmp_path: Path):
     assert isinstance(result, ProtocolTimeout)
     assert "awaited HELLO 4 times" in str(result)
     assert "nothing arrived" in str(result)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30
     assert ram is None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from hil.link.console import Console
+from hil.targets import console_target
 from mico.errors import ProtocolError
 from tests.hil.faults.host_board import HostBoard, cycles_of, make_input, make_program
 
@@ -25,10 +26,11 @@ class Board(HostBoard):
 
 
 @pytest.fixture
-def board() -> Iterator[Board]:
-    with Board(timeout_s=5.0) as board:
+def board(monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
+    with Board(timeout_s=30.0) as board:
         board.flash(PROGRAM)
         assert board.restarts == 1
+        monkeypatch.setattr(console_target, "_ASK_S", 3.0)  # the process may have to wait for a processor
         yield board
 
 

@@ -123,7 +123,7 @@ def test_two_threads_measure_a_key_once(store: Store, tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert len(lines(target.log)) == 1
 
 
@@ -143,8 +143,8 @@ def test_claim_of_a_killed_process_is_taken_over(store: Store, tmp_path: Path) -
     with pytest.raises(StoreError, match="has been measuring"):
         store.measure_once(double.DoubleTarget(log), program, X, wait_s=0)
     worker.kill()
-    worker.join(10)
-    assert store.measure_once(double.DoubleTarget(log), program, X, wait_s=5).cycles > 0
+    worker.join(60)
+    assert store.measure_once(double.DoubleTarget(log), program, X, wait_s=60).cycles > 0
     assert [a["status"] for a in store.attempts()] == ["lost", "ok"]
 
 

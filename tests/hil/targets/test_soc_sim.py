@@ -238,7 +238,7 @@ def test_kill_9_of_the_parent_leaves_no_simulator():
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    assert ends(pid, within_s=10)
+    assert ends(pid, within_s=60)
 
 
 def test_a_target_that_is_never_closed_is_ended_with_the_interpreter():
@@ -246,7 +246,7 @@ def test_a_target_that_is_never_closed_is_ended_with_the_interpreter():
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
     )
-    assert ends(int(done.stdout), within_s=5)
+    assert ends(int(done.stdout), within_s=60)
 
 
 def test_provenance_names_everything_that_can_change_a_measurement():
