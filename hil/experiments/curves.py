@@ -7,7 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hil.experiments.common import COLOURS, Report, Setup, axes, legend, median, plain_ticks, span, truth_table
+from hil.experiments.common import (
+    COLOURS,
+    Report,
+    Setup,
+    axes,
+    fairness,
+    legend,
+    median,
+    plain_ticks,
+    span,
+    tables,
+    truth_table,
+)
 from mico.errors import UsageError
 from mico.search.registry import searcher_class
 from mico.search.space import Vectors
@@ -33,7 +45,7 @@ GRID = (1, 2, 4, 6, 8, 12, 16, 20, 24, 28, 32)
 def run(setup: Setup, report: Report) -> None:
     names = ("sieve", "mico", "random") if setup.quick else SEARCHERS
     budget = 12 if setup.quick else BUDGET
-    for model, dataset in [("lenet5", "mnist")] if setup.quick else [("lenet5", "mnist"), ("resnet5", "cifar10")]:
+    for model, dataset in tables(setup):
         table = truth_table(setup, model, dataset)
         cost = table.bops().astype(np.float64)
         curves: dict[str, Any] = {}
@@ -49,6 +61,7 @@ def run(setup: Setup, report: Report) -> None:
         report.text(
             f"## {model_name} on {table.meta['dataset']}\n\n{table.space.size:,} schemes, accuracy on {table.images:,}"
             " validation images; the optimum is the best of all that fit. The paper's summary gives no curve."
+            f"{fairness(model_name)}"
         )
         _tell(report, model_name, curves, names, budget)
         _answer(report, done, names, budget)

@@ -20,6 +20,7 @@ from hil.experiments.common import (
     percent,
     plain_ticks,
     sampling_error,
+    tables,
     truth_table,
 )
 from mico.search.truth import TruthTable
@@ -42,8 +43,7 @@ Floats = NDArray[np.float64]
 
 
 def run(setup: Setup, report: Report) -> None:
-    tables = [("lenet5", "mnist")] if setup.quick else [("lenet5", "mnist"), ("resnet5", "cifar10")]
-    for model, dataset in tables:
+    for model, dataset in tables(setup):
         table = truth_table(setup, model, dataset)
         meta = table.meta
         error = sampling_error(float(table.accuracy[0]), table.images)
