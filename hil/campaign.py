@@ -22,7 +22,7 @@ from hil.latency_models import network_latency
 from hil.result import Result, evaluation_row, scores, versions
 from hil.scheduler import Cluster
 from hil.scheduler_target import RemoteQuantiser, RemoteTarget
-from hil.searching import Memory, fits, measured_bytes, merit, open_searcher, probe_of
+from hil.searching import Memory, fits, measured_bytes, merit, nothing_fits, open_searcher, probe_of, refuse_impossible
 from hil.settings import SEARCHERS, Observer, Settings
 from hil.store import Evaluation, Store
 from hil.targets.base import Program, Target
@@ -30,7 +30,7 @@ from hil.targets.soc_sim import SocSim
 from mico import models
 from mico.data import Dataset
 from mico.data.dataset import spread
-from mico.errors import MeasurementError, UsageError
+from mico.errors import MeasurementError
 from mico.graph import Graph
 from mico.latency.network import NetworkLatency
 from mico.models.recipe import Recipe
@@ -121,7 +121,7 @@ class Campaign:
         s = self.settings
         self.observer.stage("8-bit baseline")
         int8 = Scheme.uniform(self.graph.layer_names, 8)
-        provenance = self.target.provenance(self.build(self.quantiser.quantise(int8).model))
+        provenance = self.target.provenance(self._program(int8))
         self._identity = identity(self.graph, self.dataset, provenance, s.seed)
         config = {**asdict(s), "identity": self._identity, "model": self.graph.name, "dataset": self.dataset.name}
         number = self.store.campaign(json.loads(json.dumps(config)))
@@ -148,12 +148,16 @@ class Campaign:
         self._memory = Memory(self.graph)
         searcher = open_searcher(s, self.graph, latency, self._memory, limit, self.probe)
         done = [self._take(baseline, searcher, latency, replayed)]
+        refuse_impossible(s, searcher.space, self._memory, self._program)
         self._search(searcher, latency, searched[1:], done)
 
         self.observer.stage("full training of the best")
         choice, finals = self._choose(done, stored, limit)
         self._ledger = searcher.ledger.to_json()
         return self._conclude(baseline, choice, [*done, *finals], latency, limit, provenance.to_json())
+
+    def _program(self, scheme: Scheme) -> Program:
+        return self.build(self.quantiser.quantise(scheme).model)
 
     def _search(
         self, searcher: Searcher, latency: NetworkLatency, stored: list[Evaluation], done: list[Evaluation]
@@ -221,12 +225,7 @@ class Campaign:
         """Train the most accurate feasible schemes fully, measure them again, and take the best of all versions."""
         feasible = sorted(self._fitting(done, limit), key=merit, reverse=True)
         if not feasible:
-            least = min(e.cycles for e in done if e.cycles is not None)
-            raise UsageError(
-                f"no evaluated scheme fits in {limit} cycles: the least measured is {least}",
-                where="constraint",
-                cure="raise the fraction or the budget",
-            )
+            raise nothing_fits(done, limit, self.settings)
         before = {Scheme.from_json(e.scheme): e for e in stored if e.stage == "final"}
         position = max(e.position for e in [*done, *stored]) + 1
         jobs = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from hil.settings import Settings
 from hil.store import Evaluation
+from hil.targets.base import Program
 from mico.data import Dataset
+from mico.errors import UsageError
 from mico.graph import Graph
 from mico.latency.features import tensor_bits
 from mico.latency.network import NetworkLatency
@@ -19,9 +21,21 @@ from mico.quant.evaluate import PTQ_BITS
 from mico.quant.prefix import NetworkProbe
 from mico.quant.scheme import Scheme
 from mico.search.base import Constraint, Probe, Searcher, Space, Vectors, flash_bytes
+from mico.search.constraint import least
 from mico.search.registry import searcher_class
 
-__all__ = ["FLASH", "RAM", "Memory", "fits", "measured_bytes", "merit", "open_searcher", "probe_of"]
+__all__ = [
+    "FLASH",
+    "RAM",
+    "Memory",
+    "fits",
+    "measured_bytes",
+    "merit",
+    "nothing_fits",
+    "open_searcher",
+    "probe_of",
+    "refuse_impossible",
+]
 
 FLASH, RAM = "flash bytes", "RAM bytes"
 
@@ -87,6 +101,52 @@ def fits(evaluation: Evaluation, limit: int, settings: Settings) -> bool:
         return False
     bytes_ = ((evaluation.flash_bytes, settings.max_flash), (evaluation.ram_bytes, settings.max_ram))
     return all(most is None or taken is None or taken <= most for taken, most in bytes_)
+
+
+def nothing_fits(evaluations: Sequence[Evaluation], limit: int, settings: Settings) -> UsageError:
+    """What to say where none of *evaluations* is within all limits: each limit, and the least that was measured."""
+    limits = {"cycles": limit, **settings.bytes}
+    told = []
+    for name, most in limits.items():
+        found = [getattr(e, name) for e in evaluations if getattr(e, name) is not None]
+        told.append(f"{most} {name.replace('_', ' ')} (the least measured is {min(found, default='unknown')})")
+    return UsageError(
+        f"no evaluated scheme fits in {' and '.join(told)}",
+        where="constraint",
+        cure="raise the limits or the budget",
+    )
+
+
+def refuse_impossible(settings: Settings, space: Space, memory: Memory, program: Callable[[Scheme], Program]) -> None:
+    """Refuse limits of bytes that nothing meets, before anything but the 8-bit network is measured.
+
+    Parameters
+    ----------
+    memory
+        Has observed the 8-bit network.
+    program
+        Builds the program of a scheme: a prediction alone proves nothing.
+
+    Raises
+    ------
+    UsageError
+        Not even the program that is predicted to need least fits: says what it takes.
+    """
+    limits = ((FLASH, "flash_bytes", memory.flash), (RAM, "ram_bytes", memory.ram))
+    for name, field, predict in limits:
+        limit = settings.bytes.get(field)
+        if limit is None:
+            continue
+        vector, predicted = least(space, predict, np.random.default_rng(settings.seed))
+        if predicted <= limit:
+            continue
+        taken = getattr(program(space.scheme(vector)), field)
+        if taken > limit:
+            raise UsageError(
+                f"no scheme fits in {limit} {name}: the least predicted is {predicted:.0f}, its program takes {taken}",
+                where="constraint",
+                cure=f"raise the limit to {taken}, or allow narrower widths",
+            )
 
 
 def merit(evaluation: Evaluation) -> tuple[float, int]:
