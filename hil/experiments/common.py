@@ -221,18 +221,27 @@ class Accuracies:
         return self.known[name]
 
 
-def searched(searcher: Searcher, accuracy: Callable[[Sequence[int]], float], cost: Cost, budget: int) -> None:
-    """Evaluate and tell, all 8 bits first, until the ledger reads *budget* or nothing is left."""
-    scheme = searcher.space.scheme(searcher.space.corner(0))
+def searched(searcher: Searcher, accuracy: Callable[[Sequence[int]], float], cost: Cost, budget: int) -> list[float]:
+    """Evaluate and tell, all 8 bits first, until another evaluation would cost more than *budget* or nothing is left.
+
+    Returns
+    -------
+    list of float
+        What the ledger read after every evaluation, probes included.
+    """
+    scheme, paid = searcher.space.scheme(searcher.space.corner(0)), []
     while True:
         vector = scheme.vector()
         searcher.tell(scheme, accuracy(vector), int(cost(np.array([vector]))[0]))
-        if searcher.ledger.cost >= budget:
-            return
+        paid.append(float(searcher.ledger.cost))
+        if paid[-1] + 1 > budget:
+            return paid
         try:
             scheme = searcher.ask()
         except SpaceExhaustedError:
-            return
+            return paid
+        if searcher.ledger.cost + 1 > budget:
+            return paid  # its probes have used the budget up
 
 
 def bops(space: Space) -> Cost:
