@@ -111,3 +111,20 @@ def test_evaluator_mirrors_images_where_the_recipe_does(
         assert not quantised.cached
         digests.add(quantised.model.digest())
     assert len(digests) == 2
+
+
+def test_full_training_at_1_bit_everywhere_starts_at_the_nearest_integers(
+    digits: Dataset, trained: tuple[Graph, Calibration], tmp_path: Path
+) -> None:
+    """2 steps short, 20 full, seed 0; an entry of the cache is of the start that its training had."""
+    graph, calibration = trained
+    plain = dataclasses.replace(calibration, refined={})
+    recipe = Recipe(epochs=0, min_steps=40, batch_size=32)
+    evaluator, other = (Evaluator(graph, start, digits, recipe, 0, tmp_path) for start in (calibration, plain))
+    binary = Scheme.uniform(graph.layer_names, 1)
+    mixed = Scheme({**binary, "conv2": LayerBits(1, 2)})
+    for scheme, full, start in ((binary, True, plain), (binary, False, calibration), (mixed, True, calibration)):
+        steps = evaluator.steps(full)
+        expected = finetune(graph, scheme, start, digits, steps=steps, seed=0, batch_size=recipe.batch_size)
+        assert evaluator.quantise(scheme, full).model.digest() == expected.model.digest()
+        assert other.quantise(scheme, full).cached == (start is plain)
