@@ -22,7 +22,7 @@ SOURCES = [
 
 CASES = [
     pytest.param(3, 32, 256, 16, 2, id="3-rows"),
-    pytest.param(16, 256, 4096, 64, 3, id="16-rows"),
+    pytest.param(16, 256, 4096, 64, 3, id="16-rows", marks=pytest.mark.slow),
     pytest.param(4, 128, 1024, 16, 1, id="4-rows", marks=pytest.mark.slow),
     pytest.param(8, 64, 2048, 32, 4, id="8-rows", marks=pytest.mark.slow),
     pytest.param(5, 128, 1024, 64, 5, id="5-rows", marks=pytest.mark.slow),
