@@ -36,7 +36,7 @@ SEEDS = 1  # nothing is random
 
 FRACTIONS = (0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 BANDS = (0.02, 0.05, 0.1, 0.3)
-_POINT = 0.001
+_POINT = 0.001 + 1e-9  # 0.1 points, these included: accuracies are rounded
 _SHADES = ListedColormap(colormaps["Blues"](np.linspace(0.25, 1, 128)))  # no scheme is as white as none
 
 Floats = NDArray[np.float64]

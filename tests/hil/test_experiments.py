@@ -12,6 +12,7 @@ import pytest
 
 from hil import experiments
 from hil.experiments.common import sampling_error, span
+from hil.experiments.curves import done
 from hil.experiments.shapes import interval
 from tests.hil.command import mico
 
@@ -77,3 +78,9 @@ def test_interval_is_over_shapes_and_not_over_their_layers() -> None:
     assert once[0] < each.mean() < once[1]
     error = each.std() / np.sqrt(30)
     assert once[1] - once[0] == pytest.approx(2 * 1.96 * error, rel=0.15)
+
+
+def test_search_is_done_once_it_is_within_a_tenth_of_a_point() -> None:
+    """0.9898 - 0.9888 is a little over 0.001 in floating point, and counts."""
+    assert done([(1.0, 1.0), (2.5, 0.9898 - 0.9886), (3.5, 0.9898 - 0.9888), (4.5, 0.0)]) == 3.5
+    assert done([(1.0, 1.0), (2.0, 0.0012)]) == float("inf")
