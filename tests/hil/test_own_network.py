@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,15 @@ from torch import Tensor, nn
 
 from hil.campaign import Settings, explore
 from hil.targets.base import Target
+from hil.targets.bitfusion import BitFusionSim
 from hil.targets.kinds import make_target
+from mico.codegen.bitfusion.machine import Machine
 from mico.data import Dataset, load
 from mico.models.recipe import Recipe
 from mico.train import accuracy, train
 
 RECIPE = Recipe(epochs=1, min_steps=250, batch_size=64, lr=1e-2)
-TARGETS = ("soc", "bitfusion")
+SMALL = Machine(rows=8, cols=8, bus_bits=128, ibuf_bytes=4096, wbuf_bytes=8192, obuf_bytes=1024)
 
 
 class Own(nn.Module):
@@ -75,9 +78,16 @@ def check(result: Any, budget: int) -> None:
     assert result.fp32_accuracy == accuracy(net, data.test) > 0.9
 
 
-@pytest.mark.parametrize("kind", TARGETS)
-def test_few_evaluations_end_with_measured_cycles_and_equal_logits(tmp_path: Path, kind: str) -> None:
-    result = searched(tmp_path, make_target(kind), 3, weight_bits=(8, 4), activation_bits=(8, 4), fraction=1.0)
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda: make_target("soc"), id="soc"),
+        pytest.param(lambda: BitFusionSim(machine=SMALL), id="bitfusion-8x8"),
+        pytest.param(lambda: make_target("bitfusion"), id="bitfusion", marks=pytest.mark.slow),
+    ],
+)
+def test_few_evaluations_end_with_measured_cycles_and_equal_logits(tmp_path: Path, make: Callable[[], Target]) -> None:
+    result = searched(tmp_path, make(), 3, weight_bits=(8, 4), activation_bits=(8, 4), fraction=1.0)
     check(result, 3)
     assert result.best["accuracy_test"] > 0.85
 
