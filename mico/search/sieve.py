@@ -47,7 +47,7 @@ class SieveSearch(Searcher):
         Candidates of the first screening, and images of each.
     spend
         Evaluations' worth of screening before the first evaluation, and before each later one: if something promises to
-        be better than the best evaluated, and at most.
+        be better than the best evaluated, and at most, which is never more than the evaluation itself.
     dear
         Largest share of all images that the first stage of screening may take, before the first evaluation and later:
         where so many images can vary that screening is hardly cheaper than evaluating, there is none.
@@ -74,7 +74,7 @@ class SieveSearch(Searcher):
         limit: float | None,
         *,
         first: tuple[int, int] = (32, 64),
-        spend: tuple[tuple[float, float], tuple[float, float]] = ((0.6, 0.6), (0.6, 5.0)),
+        spend: tuple[tuple[float, float], tuple[float, float]] = ((0.6, 0.6), (0.6, 1.0)),
         dear: tuple[float, float] = (0.05, 0.15),
         sure: tuple[float, float] = (0.15, 0.95),
         shares: tuple[float, ...] = (0.6, 0.85, 0.97),
