@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from networks import ZOO, build
 from random_models import random_model
 
-from mico.data import load
+from mico.data import Dataset, load
 from mico.data.dataset import spread
 from mico.errors import UsageError
 from mico.evaluate import evaluate
@@ -160,14 +161,41 @@ def test_branch_is_not_computed_again_for_every_width_of_its_sibling(monkeypatch
     }
 
 
-def test_probe_is_the_evaluator_on_chosen_images() -> None:
+def linear_network() -> tuple[Dataset, Graph, Calibration]:
     """Digits, seed 5: a linear network of random weights."""
     data = load("digits")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
         module = nn.Sequential(nn.Flatten(), nn.Linear(784, 12), nn.ReLU(), nn.Linear(12, 10))
     graph = trace(module, data.input_shape, name="mlp")
-    calibration = calibrate(graph, data.calibration)
+    return data, graph, calibrate(graph, data.calibration)
+
+
+def test_probe_computes_no_more_images_than_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a searcher pays is images times schemes: a last batch that is not full is not filled up."""
+    data, graph, calibration = linear_network()
+    probe = NetworkProbe(graph, calibration, data)
+    probe._evaluator._batch = 16
+    computed, walk = [0], PrefixEvaluator._walk
+
+    def counted(self: PrefixEvaluator, rows: list[list[int]], *rest: Any) -> None:
+        computed[0] += len(rows) * len(rest[2])
+        walk(self, rows, *rest)
+
+    monkeypatch.setattr(PrefixEvaluator, "_walk", counted)
+    vectors = np.array([[8, 8, 8, 8], [2, 4, 2, 8], [4, 4, 4, 4]])
+    for images in (1, 7, 16, 100, 128, 10**6):
+        computed[0] = 0
+        probe.divergence(vectors, images)
+        assert computed[0] == len(vectors) * min(images, len(data.calibration))
+    for images in (1, 17, 100):
+        computed[0] = 0
+        probe.answers(vectors, np.arange(images))
+        assert computed[0] == len(vectors) * images
+
+
+def test_probe_is_the_evaluator_on_chosen_images() -> None:
+    data, graph, calibration = linear_network()
     probe, evaluator = NetworkProbe(graph, calibration, data), PrefixEvaluator(graph, calibration)
     vectors = np.array([[8, 8, 8, 8], [2, 4, 2, 8], [4, 4, 4, 4]])
     chosen = np.array([7, 3, 100])
