@@ -169,8 +169,10 @@ def _ranking(rows: list[dict[str, Any]], proxy: str, images: int) -> dict[str, A
 
 
 def _plot(report: Report, rows: list[dict[str, Any]], images: int) -> None:
-    figure, parts = axes("Errors beside those after full training", "", "error after full QAT (%)",
-                         size=(9.4, 4.6), columns=2)  # fmt: skip
+    size = (9.4, 4.6)
+    figure, parts = axes(
+        "Errors beside those after full training", "", "error after full QAT (%)", size=size, columns=2
+    )
     for one, (proxy, name) in zip(parts, _PROXIES.items(), strict=True):
         for colour, marker, low in zip(COLOURS, "os", (2, 1), strict=False):
             of = [row for row in rows if row["lowest"] == low]
