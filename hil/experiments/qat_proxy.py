@@ -124,12 +124,16 @@ def _tell(report: Report, rows: list[dict[str, Any]], images: int) -> None:
     )
     for low in (2, 1):
         short, none = (row for row in data if row["lowest"] == low)
-        better = "better than" if short["spearman"] > none["spearman"] else "no better than"
+        pairs = (
+            f"it has {short['right']} of {short['clear']} clear pairs right, no training {none['right']}"
+            if short["clear"]
+            else "no pair is clear, so that the order itself is within the sampling error"
+        )
         report.text(
-            f"**Lowest width {low}**: short training orders schemes {better} no training (Spearman"
-            f" {short['spearman']:.2f} against {none['spearman']:.2f}) and has {short['right']} of {short['clear']}"
-            f" clear pairs right (without training {none['right']}); choosing by it loses {short['lost_points']:.2f}"
-            f" points of accuracy after full training (without training {none['lost_points']:.2f})."
+            f"**Lowest width {low}**: Spearman {short['spearman']:.2f} for short training (p {short['p']:.3f}),"
+            f" {none['spearman']:.2f} for no training (p {none['p']:.3f}); {pairs}. Choosing by short training loses"
+            f" {short['lost_points']:.2f} points of accuracy after full training, without training"
+            f" {none['lost_points']:.2f}."
         )
     report.table(
         ["lowest width", "scheme, weights then activations", "no training", "short", "full", "s short", "s full"],
