@@ -37,6 +37,9 @@ SHORT_SHARE, FULL_SHARE = 1 / 20, 1 / 2
 """Steps of short and full training over those of the float network's training; measured, see README.md."""
 
 
+_SHIFT = 1  # pixels of augmentation, at most
+
+
 @dataclass(frozen=True)
 class Quantised:
     """Integers of one scheme.
@@ -93,6 +96,7 @@ class Evaluator:
         self.seed, self.progress = seed, progress
         self.cache_dir = default_cache() if cache_dir is None else cache_dir
         self.recipe = recipe
+        self._shift = min(_SHIFT, recipe.shift)  # a network that never saw shifted images loses by them
 
     def steps(self, full: bool) -> int:
         """Optimiser steps of a short or a full training."""
@@ -126,6 +130,7 @@ class Evaluator:
             steps=steps,
             seed=self.seed,
             batch_size=self.recipe.batch_size,
+            shift=self._shift,
             flip=self.recipe.flip,
             progress=self.progress,
         )
@@ -148,7 +153,7 @@ class Evaluator:
         """Hex SHA-256 of all that can change a training's result."""
         code = [inspect.getsource(item) for item in (fake, lower, qat, batches, Recipe)]
         parts = [_digest(self.graph), start.digest(), self.dataset.digest, scheme.digest()]
-        numbers = [steps, self.seed, self.recipe.batch_size, self.recipe.flip, device_of().type]
+        numbers = [steps, self.seed, self.recipe.batch_size, self._shift, self.recipe.flip, device_of().type]
         return hashlib.sha256(json.dumps([code, parts, numbers, torch.__version__]).encode()).hexdigest()
 
 

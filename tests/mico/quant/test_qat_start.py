@@ -113,6 +113,24 @@ def test_evaluator_mirrors_images_where_the_recipe_does(
     assert len(digests) == 2
 
 
+def test_evaluator_shifts_images_by_a_pixel_where_the_recipe_shifts_them(
+    digits: Dataset, trained: tuple[Graph, Calibration], tmp_path: Path
+) -> None:
+    """20 steps, seed 0; a recipe's two pixels are one here, and the same training."""
+    graph, calibration = trained
+    recipe = Recipe(epochs=0, min_steps=400, batch_size=32)
+    scheme = Scheme.uniform(graph.layer_names, 2)
+    none, one, two = (
+        Evaluator(graph, calibration, digits, dataclasses.replace(recipe, shift=shift), 0, tmp_path).quantise(scheme)
+        for shift in (0, 1, 2)
+    )
+    assert [none.cached, one.cached, two.cached] == [False, False, True]
+    assert none.model.digest() != one.model.digest()
+    for made, shift in ((none, 0), (one, 1)):
+        expected = finetune(graph, scheme, calibration, digits, steps=20, batch_size=32, shift=shift)
+        assert made.model.digest() == expected.model.digest()
+
+
 def test_full_training_at_1_bit_everywhere_starts_at_the_nearest_integers(
     digits: Dataset, trained: tuple[Graph, Calibration], tmp_path: Path
 ) -> None:
@@ -125,6 +143,6 @@ def test_full_training_at_1_bit_everywhere_starts_at_the_nearest_integers(
     mixed = Scheme({**binary, "conv2": LayerBits(1, 2)})
     for scheme, full, start in ((binary, True, plain), (binary, False, calibration), (mixed, True, calibration)):
         steps = evaluator.steps(full)
-        expected = finetune(graph, scheme, start, digits, steps=steps, seed=0, batch_size=recipe.batch_size)
+        expected = finetune(graph, scheme, start, digits, steps=steps, seed=0, batch_size=recipe.batch_size, shift=0)
         assert evaluator.quantise(scheme, full).model.digest() == expected.model.digest()
         assert other.quantise(scheme, full).cached == (start is plain)
