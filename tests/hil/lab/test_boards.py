@@ -182,10 +182,10 @@ def test_power_commands_frame_the_session_and_restart_a_board_without_reset(tmp_
 def test_a_board_that_cannot_be_restarted_says_what_to_do() -> None:
     with on_tcp() as served:
         target = TcpBoard("dut", address=served.place)
-        target.flash_timeout_s, target.flash_retries = 0.2, 2
         program = build_program(picture())
         with target:
             target.flash(program)  # it waits in its boot loader
+            target.flash_timeout_s, target.flash_retries = 0.2, 2
             with pytest.raises(FlashError, match="press the board's reset button"):
                 target.flash(build_program(picture(seed=9)))
 
