@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,14 +17,9 @@ from hil.store import Store
 from hil.targets.base import Program
 from mico.errors import UsageError
 from mico.quant.integer import IntegerModel
+from tests.hil import small_campaign as small
 from tests.hil.command import Mico, mico  # noqa: F401
 
-_spec = importlib.util.spec_from_file_location("small_campaign", Path(__file__).with_name("small_campaign.py"))
-assert _spec is not None
-assert _spec.loader is not None
-small = importlib.util.module_from_spec(_spec)
-sys.modules["small_campaign"] = small
-_spec.loader.exec_module(small)
 double = small.double_module()
 
 CODE = 700  # bytes that every program of these tests has besides its weights, and as many besides its tensors
