@@ -192,6 +192,9 @@ def run_cocotb(
                     where=top,
                     cure="the compiler's message is above",
                 ) from error
+            for left in folder.iterdir():  # generated C++ and its objects, some fifty times the program they made
+                if left.is_file() and left not in (folder / top, folder / "lock", build_log):
+                    left.unlink()
         results.unlink(missing_ok=True)
         exit_code: object = 0
         try:

@@ -216,16 +216,17 @@ class Searcher(ABC):
 
     def excess(self, observation: Observation) -> float:
         """By what share the limit that is missed most is exceeded, negative within all; infinite for a failure."""
-        if observation.cycles is None:
-            return np.inf
-        worst = 0.0
+        return np.inf if observation.cycles is None else max(self._of_limits(observation)) - 1
+
+    def _of_limits(self, observation: Observation) -> list[float]:
+        """What a told scheme costs as a share of every limit, 0 where there is none."""
+        shares = []
         for c in self.constraints:
-            if np.isfinite(c.limit):
-                value = observation.cycles if c is self.constraints[0] else observation.measured.get(c.name)
-                if value is None:
-                    value = float(c.predict(np.array([observation.vector]))[0])
-                worst = max(worst, value / c.limit)
-        return worst - 1
+            value = observation.cycles if c is self.constraints[0] else observation.measured.get(c.name)
+            if value is None:
+                value = float(c.predict(np.array([observation.vector]))[0])
+            shares.append(value / c.limit)
+        return shares
 
     def best(self) -> Observation | None:
         """The most accurate within the limits, of equals the fastest; None if nothing is within them."""
@@ -316,7 +317,8 @@ class Searcher(ABC):
                 f"every scheme predicted to meet {self._limits()} was evaluated",
                 cure="raise the limit, or allow more bit widths",
             )
-        raise self._impossible(self.constraints[0], vector)
+        told = next(o for o in self.history if o.vector == tuple(vector.tolist()))
+        raise self._impossible(self.constraints[int(np.argmax(self._of_limits(told)))], vector)
 
     def _refuse(self, vector: Vectors, rng: np.random.Generator) -> None:
         """Raise where exact predictions say that no scheme meets a limit, or all limits at once."""

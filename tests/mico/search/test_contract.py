@@ -167,6 +167,17 @@ def test_flash_is_named_where_it_is_flash_that_nothing_meets() -> None:
         searcher.ask()
 
 
+def test_a_predicted_flash_is_named_once_it_was_tried() -> None:
+    """The least scheme is within the cycles and was measured to miss the flash: cycles are not what is to be raised."""
+    flash = flash_bytes([400, 2_000, 30_000, 5_000], other=1000)
+    searcher = make("sieve", constraints=(Constraint("flash bytes", flash, 5_000),))
+    scheme = searcher.ask()
+    vector = np.array([scheme.vector()])
+    searcher.tell(scheme, 0.5, int(LAND.cycles(vector)[0]), measured={"flash bytes": float(flash(vector)[0])})
+    with pytest.raises(UsageError, match="no scheme fits in 5000 flash bytes: the least predicted is 10350"):
+        searcher.ask()
+
+
 @pytest.mark.parametrize("limit", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_limit_that_is_none_is_refused(limit: float) -> None:
     with pytest.raises(UsageError, match="positive number"):
