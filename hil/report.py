@@ -108,18 +108,12 @@ def summary(result: Result) -> Table:
     cells = (_percent(best["accuracy_val"]), _percent(best["accuracy_test"]), f"{best['cycles']:,}", ratio)
     view.add_row("[bold]chosen[/bold]", *cells, f"{_bits(best['scheme'])}")
     model = result.latency_model
-    if model["cbops_r2"] is not None:
-        view.add_row(
-            "latency model",
-            f"CBOPs R2 {model['cbops_r2']:.2f}",
-            f"BOPs R2 {model['bops_r2']:.2f}",
-            f"CBOPs MAPE {100 * model['cbops_mape']:.0f} %",
-            f"on {model['n']} layers, shapes left out",
-        )
     if model.get("search_mape") is not None:
-        view.add_row(
-            "", f"off by {100 * model['search_mape']:.1f} % on {model['search_n']} schemes before they were measured"
-        )
+        tried = f"{model['search_n']} schemes, before measuring"
+        view.add_row("latency model", f"{100 * model['search_mape']:.1f} % off", "", "", "", tried)
+    if model["cbops_r2"] is not None:
+        proxies = f"CBOPs R2 {model['cbops_r2']:.2f}", f"BOPs R2 {model['bops_r2']:.2f}"
+        view.add_row("proxies alone", *proxies, "", "", f"{model['n']} layers, shapes left out")
     view.add_row("flash, RAM", f"{best['flash_bytes']:,} B", f"{best['ram_bytes']:,} B")
     verified = f"{result.verify['inputs']} inputs, {result.verify['mismatches']} mismatches"
     view.add_row("on the target", verified if result.verified else f"[red]{verified}[/red]")

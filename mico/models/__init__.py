@@ -7,7 +7,7 @@ from typing import Protocol, cast
 from torch import nn
 
 from mico.errors import UsageError
-from mico.models import cmsiscnn, dscnn, lenet5, mobilenetv2, resnet5, resnet8, squeezenet, vgg7, vgg7_full
+from mico.models import cmsiscnn, dscnn, lenet5, mobilenet5, mobilenetv2, resnet5, resnet8, squeezenet, vgg7, vgg7_full
 from mico.models.recipe import Recipe
 
 __all__ = ["NAMES", "ModelFile", "Recipe", "get"]
@@ -28,6 +28,7 @@ _ZOO = {
     "lenet5": cast(ModelFile, lenet5),
     "cmsiscnn": cast(ModelFile, cmsiscnn),
     "resnet5": cast(ModelFile, resnet5),
+    "mobilenet5": cast(ModelFile, mobilenet5),
     "resnet8": cast(ModelFile, resnet8),
     "vgg7": cast(ModelFile, vgg7),
     "squeezenet": cast(ModelFile, squeezenet),

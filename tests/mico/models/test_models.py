@@ -55,7 +55,7 @@ def test_sizes_in_the_description_are_those_of_the_network(name: str) -> None:
     assert f"{parameters:,} parameters, {macs:,} MACs" in (type(module).__doc__ or "").replace("\n    ", " ")
 
 
-SHALLOW_NAMES = ("cmsiscnn", "resnet5", "resnet8", "vgg7", "dscnn")
+SHALLOW_NAMES = ("cmsiscnn", "resnet5", "mobilenet5", "resnet8", "vgg7", "dscnn")
 DEEP_NAMES = ("squeezenet", "mobilenetv2")
 
 
