@@ -34,9 +34,10 @@ class SieveSearch(Searcher):
     1. Every operand narrowed alone: the divergence on 128 calibration images is an additive prior.
     2. Candidates meet all limits, with the interval's high end where there is one, and lose least by the prior, later
        by a Gaussian process on all that is known (:class:`Residual`).
-    3. Two schemes of like cost answer nearly all images alike. Candidates are screened on the images that can differ
-       (:class:`Screen`), most on few of them, and the best of those on more.
-    4. What then promises the largest improvement is evaluated.
+    3. The best by the prior is evaluated: its answers say which images are hard at this cost.
+    4. Two schemes of like cost answer nearly all images alike. Candidates are screened on the images that can differ
+       (:class:`Screen`), most on few of them, and the best of those on more. What then promises the largest improvement
+       is evaluated.
 
     Without a probe the prior is a guess and the model learns from whole evaluations. Where the probe's answers are not
     those of an evaluation (QAT) the divergence is the prior, and nothing is screened.
@@ -46,11 +47,11 @@ class SieveSearch(Searcher):
     first
         Candidates of the first screening, and images of each.
     spend
-        Evaluations' worth of screening before the first evaluation, and before each later one: if something promises to
-        be better than the best evaluated, and at most, which is never more than the evaluation itself.
+        Evaluations' worth of screening before an evaluation: if something promises to be better than the best
+        evaluated, and at most, which is never more than the evaluation itself.
     dear
-        Largest share of all images that the first stage of screening may take, before the first evaluation and later:
-        where so many images can vary that screening is hardly cheaper than evaluating, there is none.
+        Largest share of all images that the first stage of screening may take: where so many images can vary that
+        screening is hardly cheaper than evaluating, there is none.
     shares
         Of all that can vary between schemes: how much of it the images of each stage of screening hold.
     sure
@@ -74,8 +75,8 @@ class SieveSearch(Searcher):
         limit: float | None,
         *,
         first: tuple[int, int] = (32, 64),
-        spend: tuple[tuple[float, float], tuple[float, float]] = ((0.6, 0.6), (0.6, 1.0)),
-        dear: tuple[float, float] = (0.05, 0.15),
+        spend: tuple[float, float] = (0.6, 1.0),
+        dear: float = 0.15,
         sure: tuple[float, float] = (0.15, 0.95),
         shares: tuple[float, ...] = (0.6, 0.85, 0.97),
         worth: float = 1e-6,
@@ -96,8 +97,9 @@ class SieveSearch(Searcher):
         candidates, chance = self._candidates(prior, rng)
         if not len(candidates):
             return None
-        if self.probe is not None and self.probe.faithful:
-            self._screen(prior, candidates, chance)
+        wrong = self._wrong()
+        if wrong is not None and self.probe is not None and self.probe.faithful:
+            self._screen(prior, candidates, chance, wrong)
         model = self._model(prior)
         if model is None:
             first: Vectors = candidates[int(np.argmax(chance > 0.5))]
@@ -107,14 +109,17 @@ class SieveSearch(Searcher):
             if begun.any():
                 candidates, chance = candidates[begun], chance[begun]
         mean, spread = model.predict(candidates)
-        best = self.best()
-        if best is None:
+        if wrong is None:
             likely = chance > 0.5 if (chance > 0.5).any() else chance >= chance.max()
             chosen: Vectors = candidates[int(np.argmin(np.where(likely, mean, np.inf)))]
             return chosen
-        wrong = (1 - (best.accuracy or 0.0)) * (self.ledger.images or _UNPROBED)
         better: Vectors = candidates[int(np.argmax(_improvement(wrong, mean, spread) * chance))]
         return better
+
+    def _wrong(self) -> float | None:
+        """Wrong images of the best evaluated; None while none within the limits is known."""
+        best = self.best()
+        return None if best is None else (1 - (best.accuracy or 0.0)) * (self.ledger.images or _UNPROBED)
 
     def _get_prior(self) -> Prior:
         if self._prior is None:
@@ -160,15 +165,14 @@ class SieveSearch(Searcher):
                     self._images.add(o.vector, missing, self.answers(np.array([o.vector]), missing)[0])
         return self._images
 
-    def _screen(self, prior: Prior, candidates: Vectors, chance: Floats) -> None:
-        """Before an evaluation: look closer at the best candidates begun, and at new ones, as long as that promises."""
+    def _screen(self, prior: Prior, candidates: Vectors, chance: Floats, wrong: float) -> None:
+        """Look closer at the best candidates begun, and at new ones, until one promises fewer than *wrong* images."""
         assert self.probe is not None
         screen = self._look_at_told()
         end = self.ledger.forward_samples
-        fresh = self.best() is None
-        if screen.stages(self.shares, 32)[0] > self.dear[0 if fresh else 1] * self.probe.images:
+        if screen.stages(self.shares, 32)[0] > self.dear * self.probe.images:
             return
-        enough, end = (end + int(share * self.probe.images) for share in self.spend[0 if fresh else 1])
+        enough, end = (end + int(share * self.probe.images) for share in self.spend)
         keys = [tuple(v) for v in candidates.tolist()]
         if not any(key in screen for key in keys):
             count, images = self.first
@@ -180,9 +184,9 @@ class SieveSearch(Searcher):
             shares = model.shares_
             mean, spread = model.predict(candidates)
             begun = np.array([key in screen for key in keys])
-            reference = self._reference(mean, begun, chance)
+            reference = min(wrong, mean[begun & (chance > 0.9)].min(initial=np.inf))
             stages, before = screen.stages(self.shares, 32), self.ledger.forward_samples
-            if before >= enough and self._promises(mean, begun, chance):
+            if before >= enough and (mean[begun & (chance > 0.5)] < wrong - 0.5).any():
                 return
             if turn % 2 == 0:
                 gain = np.where(begun, _improvement(reference, mean, spread) * chance, 0.0)
@@ -198,21 +202,6 @@ class SieveSearch(Searcher):
             idle = idle + 1 if self.ledger.forward_samples == before else 0
             if idle == 2:
                 return
-
-    def _promises(self, mean: Floats, begun: NDArray[np.bool_], chance: Floats) -> bool:
-        """Whether something that was screened, and may well fit, is expected to be better than the best evaluated."""
-        best = self.best()
-        wrong = np.inf if best is None else (1 - (best.accuracy or 0.0)) * self.ledger.images
-        return bool((mean[begun & (chance > 0.5)] < wrong - 0.5).any())
-
-    def _reference(self, mean: Floats, begun: NDArray[np.bool_], chance: Floats) -> float:
-        """Wrong images of the best scheme known, or expected of the best that was screened and probably fits."""
-        best = self.best()
-        told = np.inf if best is None else (1 - (best.accuracy or 0.0)) * self.ledger.images
-        likely = begun & (chance > 0.9)
-        if not likely.any():
-            likely = begun if best is None else likely
-        return float(min(told, mean[likely].min(initial=np.inf)))
 
     def _ask(self, screen: Screen, vectors: Vectors, images: NDArray[np.int64], end: int) -> None:
         """Answers of *images* that are missing, as long as all that was spent stays at most *end*."""

@@ -21,26 +21,31 @@ ACCURACY = LAND.accuracy(EVERY)
 CYCLES = LAND.cycles(EVERY)
 
 
-def regret_after(searcher: SieveSearch | RandomSearch, cost: float) -> float:
+def regret_after(searcher: SieveSearch | RandomSearch, cost: float, land: Landscape = LAND) -> float:
     """Points below the optimum when the ledger reads *cost*, the 8-bit scheme told first."""
-    wide = LAND.space.corner(0)
-    searcher.tell(LAND.space.scheme(wide), float(ACCURACY[0]), int(CYCLES[0]))
+    every = land.space.every()
+    accuracy, cycles = (ACCURACY, CYCLES) if land is LAND else (land.accuracy(every), land.cycles(every))
+    searcher.tell(land.space.scheme(land.space.corner(0)), float(accuracy[0]), int(cycles[0]))
     while searcher.ledger.cost + 1 <= cost:
-        LAND.play(searcher, 1)
+        land.play(searcher, 1)
     best = searcher.best()
     assert best is not None
     assert best.accuracy is not None
-    return 100 * (float(ACCURACY[searcher.limit >= CYCLES].max()) - best.accuracy)
+    return 100 * (float(accuracy[searcher.limit >= cycles].max()) - best.accuracy)
 
 
 @pytest.mark.parametrize("fraction", [0.3, 0.5, 0.7])
 def test_the_sieve_is_near_the_optimum_after_eight_evaluations_probes_included(fraction: float) -> None:
-    """Within 0.1 point, at most two of 2,000 images; random schemes with the same ledger are not."""
-    limit = fraction * LAND.widest
-    ours = regret_after(SieveSearch(LAND.space, LAND.cycles, limit, seed=1, probe=LAND, exact=True), 8)
-    random = [regret_after(RandomSearch(LAND.space, LAND.cycles, limit, seed=s, exact=True), 8) for s in range(3)]
+    """On the median of three networks within 0.1 point, two of 2,000 images; random schemes for as much are not."""
+    lands = [LAND, Landscape(images=2000, seed=6), Landscape(images=2000, seed=7)]
+    ours, random = (
+        np.median(
+            [regret_after(kind(x.space, x.cycles, fraction * x.widest, probe=x, exact=True), 8, x) for x in lands]
+        )
+        for kind in (SieveSearch, RandomSearch)
+    )
     assert ours <= 0.1
-    assert ours < np.median(random)
+    assert ours < random
 
 
 def test_what_is_probed_is_charged() -> None:
