@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[import-untyped]
 
 from mico.errors import UsageError
 from mico.search.base import Constraint, Searcher, Space, SpaceExhaustedError, Vectors, flash_bytes
@@ -42,6 +43,23 @@ def test_replay_gives_the_same_schemes_and_the_same_bill(name: str, length: int)
     assert o.cycles is not None
     again.tell(LAND.space.scheme(np.array(o.vector)), o.accuracy, o.cycles)
     assert again.ledger == first.ledger
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sums_are_made_on_one_core_so_that_the_machine_does_not_matter(name: str) -> None:
+    """With two threads BLAS adds in another order, and a close decision may fall the other way."""
+    searcher = make(name)
+    predict = searcher.cost
+    seen: set[int] = set()
+
+    def cost(vectors: Vectors) -> np.ndarray[Any, np.dtype[np.float64]]:
+        seen.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return predict(vectors)
+
+    searcher.constraints = (Constraint("cycles", cost, searcher.limit),)
+    with threadpool_limits(2, "blas"):
+        searcher.ask()
+    assert seen == {1}
 
 
 @pytest.mark.parametrize("name", NAMES)
