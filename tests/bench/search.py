@@ -25,7 +25,7 @@ from tests.bench import search_limit, search_qat, search_report, search_tables
 from tests.bench.result import FOLDER, bar_table, save
 from tests.bench.search_run import BUDGET, runs
 
-DEFAULT_TABLES = {"lenet5": "mnist", "resnet5": "cifar10", "cmsiscnn": "cifar10"}
+DEFAULT_TABLES = {"lenet5": "mnist", "resnet5": "cifar10", "cmsiscnn": "cifar10", "mobilenet5": "cifar10"}
 
 
 def suggestion(layers: int) -> float:

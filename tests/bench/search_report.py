@@ -116,11 +116,12 @@ def report(runs: Runs, searchers: Sequence[str], cases: Sequence[Case]) -> dict[
             "searchers": {name: row(case, runs[name, case]) for name in searchers},
         }
     developed = [case for case in cases if case.table not in tables.HELD_OUT]
-    others = [case for case in cases if case.table in tables.HELD_OUT]
-    results: dict[str, Any] = {"cases": found, "summary": summary(found, runs, searchers, developed)}
-    if others:
-        results["summary_held_out"] = summary(found, runs, searchers, others)
-    return results
+    others = {name: [case for case in cases if case.table == name] for name in tables.HELD_OUT}
+    return {
+        "cases": found,
+        "summary": summary(found, runs, searchers, developed),
+        "summary_held_out": {name: summary(found, runs, searchers, rows) for name, rows in others.items() if rows},
+    }
 
 
 def summary(found: Mapping[str, Any], runs: Runs, searchers: Sequence[str], cases: Sequence[Case]) -> dict[str, Any]:

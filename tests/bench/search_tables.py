@@ -14,8 +14,8 @@ from mico.search.truth import TruthTable
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLES = ROOT / "build" / "tables"
-HELD_OUT = ("cmsiscnn",)
-"""Tables that no searcher was developed on: run as they are, summarised apart."""
+HELD_OUT = ("cmsiscnn", "mobilenet5")
+"""Tables that our searcher was not developed on, each summarised apart; one setting was changed after CmsisCNN's."""
 
 FRACTIONS = (0.15, 0.2, 0.3, 0.5, 0.6, 0.8)
 MODEL_ERROR = 0.05
