@@ -43,7 +43,7 @@ class Project:
         self.images = images
         self._words = [*program, "-f", str(COMPOSE), "-p", self.name]
         named = {f"MICO_{name.upper()}_IMAGE": image.name for name, image in images.items()}
-        self._env = {**os.environ, **named, "MICO_BUDGET": "3"}
+        self._env = {**os.environ, **named, "MICO_BUDGET": "6"}
 
     def __call__(self, *words: str, timeout_s: float = 300.0) -> str:
         done = subprocess.run(
