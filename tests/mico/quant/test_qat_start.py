@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from mico.data import Dataset, load
 from mico.graph import Graph
 from mico.models.recipe import Recipe
 from mico.quant.calibrate import Calibration, calibrate
-from mico.quant.evaluate import Evaluator
+from mico.quant.evaluate import Evaluator, Quantised
 from mico.quant.lower import lower
 from mico.quant.prepare import prepare
 from mico.quant.qat import finetune, start_at
@@ -97,17 +98,19 @@ def test_training_starts_better_and_ends_well(digits: Dataset, trained: tuple[Gr
     assert again.digest() == result.model.digest()
 
 
+def briefly_trained(digits: Dataset, trained: tuple[Graph, Calibration], folder: Path, **change: Any) -> Quantised:
+    """2 bits everywhere after 20 steps, seed 0, of a recipe with *change*."""
+    graph, calibration = trained
+    recipe = dataclasses.replace(Recipe(epochs=0, min_steps=400, batch_size=32), **change)
+    return Evaluator(graph, calibration, digits, recipe, 0, folder).quantise(Scheme.uniform(graph.layer_names, 2))
+
+
 def test_evaluator_mirrors_images_where_the_recipe_does(
     digits: Dataset, trained: tuple[Graph, Calibration], tmp_path: Path
 ) -> None:
-    """20 steps, seed 0."""
-    graph, calibration = trained
-    recipe = Recipe(epochs=0, min_steps=400, batch_size=32)
-    scheme = Scheme.uniform(graph.layer_names, 2)
     digests = set()
     for flip in (False, True):
-        made = Evaluator(graph, calibration, digits, dataclasses.replace(recipe, flip=flip), 0, tmp_path)
-        quantised = made.quantise(scheme)
+        quantised = briefly_trained(digits, trained, tmp_path, flip=flip)
         assert not quantised.cached
         digests.add(quantised.model.digest())
     assert len(digests) == 2
@@ -116,17 +119,13 @@ def test_evaluator_mirrors_images_where_the_recipe_does(
 def test_evaluator_shifts_images_by_a_pixel_where_the_recipe_shifts_them(
     digits: Dataset, trained: tuple[Graph, Calibration], tmp_path: Path
 ) -> None:
-    """20 steps, seed 0; a recipe's two pixels are one here, and the same training."""
+    """A recipe's two pixels are one here, and the same training."""
     graph, calibration = trained
-    recipe = Recipe(epochs=0, min_steps=400, batch_size=32)
-    scheme = Scheme.uniform(graph.layer_names, 2)
-    none, one, two = (
-        Evaluator(graph, calibration, digits, dataclasses.replace(recipe, shift=shift), 0, tmp_path).quantise(scheme)
-        for shift in (0, 1, 2)
-    )
+    none, one, two = (briefly_trained(digits, trained, tmp_path, shift=shift) for shift in (0, 1, 2))
     assert [none.cached, one.cached, two.cached] == [False, False, True]
     assert none.model.digest() != one.model.digest()
     for made, shift in ((none, 0), (one, 1)):
+        scheme = Scheme.uniform(graph.layer_names, 2)
         expected = finetune(graph, scheme, calibration, digits, steps=20, batch_size=32, shift=shift)
         assert made.model.digest() == expected.model.digest()
 
